@@ -1,0 +1,263 @@
+"""The things of the domain as they cross a border: datasets, items, predictions, annotations, leases, jobs, people.
+
+The SQL functions return exactly these shapes as jsonb and the gateway sends them on, so a field has one name in the
+database, in Python, over HTTP and in the web client. Times are UTC with a zone; ids are UUIDs as strings.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.labelsets import Labelset
+from schemas.payloads import Payload
+
+Modality = Literal["text", "image", "audio", "video"]
+Role = Literal["annotator", "reviewer", "super_reviewer", "admin"]
+ItemState = Literal["new", "drafted", "annotated", "reviewed", "verified", "returned", "skipped", "auto_accepted"]
+JobKind = Literal["import", "export", "embed", "prelabel", "train", "rank", "quality_scan", "auto_accept", "bulk"]
+JobState = Literal["queued", "running", "paused", "done", "failed", "cancelled"]
+Route = Literal["local", "student", "llm", "crew", "import", "human"]
+"""Who answered: the embedded model without training, the trained student, a language model alone, a crew that
+deliberated, a file that was imported, a person."""
+
+
+class World(BaseModel):
+    """Base of every shape: unknown fields are dropped on reading, so that an older client reads a newer server."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class User(World):
+    id: str
+    email: str
+    name: str = ""
+    active: bool = True
+    created_at: datetime
+
+
+class Member(World):
+    user_id: str
+    email: str
+    name: str = ""
+    role: Role
+    created_at: datetime
+
+
+class DatasetSettings(BaseModel):
+    """How work flows in one dataset. Shares are fractions of 1."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    review_levels: Literal[1, 2, 3] = 1
+    overlap: int = Field(default=1, ge=1, le=50)
+    lease_seconds: int = Field(default=600, ge=10, le=86_400)
+    gold_share: float = Field(default=0.0, ge=0, le=0.5)
+    blind_share: float = Field(default=0.05, ge=0, le=0.5)
+    audit_share: float = Field(default=0.0, ge=0, le=0.5)
+    crew_threshold: float = Field(default=0.5, ge=0, le=1)
+    """Drafts of a language model below this probability go to the crew in bulk runs."""
+    model: str | None = None
+    """The model that drafts here; None means the server's default."""
+    budget_usd: float | None = Field(default=None, ge=0)
+
+
+class StateCounts(World):
+    new: int = 0
+    drafted: int = 0
+    annotated: int = 0
+    reviewed: int = 0
+    verified: int = 0
+    returned: int = 0
+    skipped: int = 0
+    auto_accepted: int = 0
+
+
+class Dataset(World):
+    id: str
+    name: str
+    modality: Modality
+    guidelines: str = ""
+    settings: DatasetSettings
+    role: Role
+    """The role of the one who asks."""
+    items: int
+    states: StateCounts
+    labelset: Labelset | None
+    """The newest version."""
+    embedding_model: str | None = None
+    created_at: datetime
+    updated_at: datetime
+
+
+class Alternative(World):
+    """A class that was considered, with its probability."""
+
+    label: str
+    probability: float
+
+
+class Usage(World):
+    """What an answer cost. Tokens are the provider's count; ``cost_usd`` follows the price table."""
+
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    latency_ms: float = 0.0
+
+
+class DraftError(World):
+    code: str
+    detail: str
+
+
+class Draft(World):
+    """A model's answer for one item, stored or not. ``payload`` is None exactly when ``error`` is set."""
+
+    item_id: str
+    payload: Payload | None
+    confidence: float | None = None
+    """What the model itself claimed or computed, 0..1, uncalibrated."""
+    probability: float | None = None
+    """The calibrated probability that the payload is right, 0..1."""
+    alternatives: list[Alternative] = Field(default_factory=list)
+    rationale: str = ""
+    model: str
+    prompt_hash: str | None = None
+    labelset_version: int = 1
+    route: Route
+    route_reason: str = ""
+    usage: Usage = Field(default_factory=Usage)
+    error: DraftError | None = None
+
+
+class Prediction(Draft):
+    """A stored draft."""
+
+    id: str
+    job_id: str | None = None
+    created_at: datetime
+
+
+class Annotation(World):
+    """A person's answer; every change is a new revision, the newest has ``current`` set."""
+
+    id: str
+    item_id: str
+    user_id: str
+    payload: Payload
+    labelset_version: int
+    level: int = 1
+    revision: int
+    current: bool = True
+    source: Literal["human", "import"] = "human"
+    lead_time_ms: int | None = None
+    created_at: datetime
+
+
+class Item(World):
+    id: str
+    dataset_id: str
+    seq: int
+    """Order of arrival in the dataset; the cursor of pages."""
+    external_id: str | None = None
+    text: str | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    state: ItemState
+    priority: float = 0.0
+    draft: Prediction | None = None
+    """The newest prediction without an error."""
+    annotation: Annotation | None = None
+    """The answer that counts: the newest final one."""
+    created_at: datetime
+    updated_at: datetime
+
+
+class ItemPage(World):
+    items: list[Item]
+    next_cursor: str | None = None
+    total: int | None = None
+
+
+class Lease(World):
+    id: str
+    item_id: str
+    token: int
+    """Fencing token: grows with every hand-out of the item; an older one is refused."""
+    expires_at: datetime
+
+
+class Claim(World):
+    lease: Lease
+    item: Item
+
+
+class Submitted(World):
+    annotation: Annotation
+    item: Item
+    created: bool
+    """False when the same request had been stored before."""
+
+
+class Event(World):
+    """One line of the audit log."""
+
+    id: int
+    dataset_id: str | None
+    actor_id: str | None
+    kind: str
+    subject_id: str | None = None
+    data: dict[str, Any] = Field(default_factory=dict)
+    created_at: datetime
+
+
+class Rejection(World):
+    """A row of a file that was not taken, and why."""
+
+    line: int
+    reason: str
+    code: str
+
+
+class JobEstimate(World):
+    items: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float | None
+    """None when the model's price is unknown."""
+    minutes: float
+    model: str
+
+
+class Job(World):
+    id: str
+    dataset_id: str
+    kind: JobKind
+    state: JobState
+    params: dict[str, Any] = Field(default_factory=dict)
+    total: int | None = None
+    done: int = 0
+    failed: int = 0
+    rate: float | None = None
+    """Items a second, over the last half minute."""
+    eta_seconds: float | None = None
+    budget_usd: float | None = None
+    reserved_usd: float = 0.0
+    cost_usd: float = 0.0
+    error: DraftError | None = None
+    note: str = ""
+    """Why it ended or waits, in words: "the budget is used up"."""
+    result: dict[str, Any] = Field(default_factory=dict)
+    created_by: str
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+class SimilarItem(World):
+    item: Item
+    similarity: float
+    """Cosine, -1..1."""
