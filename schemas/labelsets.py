@@ -1,8 +1,8 @@
 """A labelset: one version of what may be answered about the items of a dataset.
 
 From a labelset come the strict JSON schema that a model must answer in, and the validator that every answer, by a
-model, a file or a person, must pass. A class has a *key*, given once and never changed, which payloads store, and a *name*,
-which people and models read and which may change. In most labelsets the two are the same string.
+model, a file or a person, must pass. A class has a *key*, given once and never changed, which payloads store, and a
+*name*, which people and models read and which may change. In most labelsets the two are the same string.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PALETTE: tuple[str, ...] = (
 
 
 class LabelClass(BaseModel):
-    """One class. ``examples`` are short texts that show it; a retired class stays in old answers but is not newly given."""
+    """One class. ``examples`` are short texts that show it; a retired class stays in old answers only."""
 
     model_config = ConfigDict(extra="forbid")
 

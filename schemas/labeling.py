@@ -1,0 +1,48 @@
+"""What every model looks like to the rest of the house: something that drafts labels for a batch of items.
+
+The embedded model, a language model, and a crew that deliberates all are a :class:`Labeler`; the command line, the jobs
+and the gateway know no more about them than this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from schemas.payloads import Payload
+from schemas.world import Draft
+
+
+class PrelabelInput(BaseModel):
+    """One item to draft a label for. ``vector`` is its embedding (384 floats) where one is at hand."""
+
+    model_config = ConfigDict(frozen=True)
+
+    item_id: str
+    text: str
+    vector: tuple[float, ...] | None = None
+
+
+class Example(BaseModel):
+    """A verified item, shown to a model as an example."""
+
+    model_config = ConfigDict(frozen=True)
+
+    item_id: str
+    text: str
+    payload: Payload
+
+
+class Labeler(Protocol):
+    """Drafts labels. One bad item never fails its batch: it comes back as a draft with ``error`` set."""
+
+    @property
+    def name(self) -> str:
+        """The model's name, as stored with every draft: ``gpt-4.1-mini``, ``local/minilm-l6``."""
+        ...
+
+    async def draft(self, items: Sequence[PrelabelInput]) -> list[Draft]:
+        """One draft for each item, in the same order."""
+        ...
