@@ -43,6 +43,11 @@ class Labeler(Protocol):
         """The model's name, as stored with every draft: ``gpt-4.1-mini``, ``local/minilm-l6``."""
         ...
 
+    @property
+    def batch_size(self) -> int:
+        """How many items one call takes: callers that want results early hand over this many at a time."""
+        ...
+
     async def draft(self, items: Sequence[PrelabelInput]) -> list[Draft]:
         """One draft for each item, in the same order."""
         ...

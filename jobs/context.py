@@ -1,0 +1,68 @@
+"""What every step needs in a worker process: the settings, the door to the database, one client of the model's server.
+
+Opened once a process, inside the event loop that runs the workflows, because connections belong to a loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from store.rpc import Rpc
+
+from schemas.settings import Settings
+from schemas.world import Job
+
+
+@dataclass
+class WorkContext:
+    """The process's connections and the locks that keep two steps from doing the same heavy thing at once."""
+
+    settings: Settings
+    rpc: Rpc
+    training: dict[str, asyncio.Lock] = field(default_factory=dict)
+
+    async def job(self, job_id: str) -> Job:
+        """The job as it stands now."""
+        return Job.model_validate(await self.rpc.call("find_job", job=job_id))
+
+    def training_lock(self, dataset_id: str) -> asyncio.Lock:
+        """Held while a student of this dataset is trained in this process."""
+        return self.training.setdefault(dataset_id, asyncio.Lock())
+
+    @property
+    def uploads(self) -> Path:
+        """Where files that were sent wait for their import."""
+        return _made(self.settings.data_path / "uploads")
+
+    @property
+    def exports(self) -> Path:
+        """Where files that were asked for wait to be fetched."""
+        return _made(self.settings.data_path / "exports")
+
+
+_current: WorkContext | None = None
+
+
+def set_context(context: WorkContext | None) -> None:
+    """Called once by the worker before any workflow runs, and with None when it ends."""
+    global _current  # noqa: PLW0603 — DBOS calls workflows as plain functions; there is no other way to hand them this
+    _current = context
+
+
+def context() -> WorkContext:
+    """The process's context."""
+    assert _current is not None, "no worker runs in this process"
+    return _current
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
+def plain(job: Job) -> dict[str, Any]:
+    """A job as JSON, for a step's recorded result."""
+    return job.model_dump(mode="json")

@@ -1,0 +1,132 @@
+"""The worker process: picks up queued jobs, runs their workflows, takes over from dead workers, keeps students fresh.
+
+Start as many as there is work for, on any machine that reaches the database: they share one queue. Four small loops
+run beside the workflows:
+
+* *begin*: a queued job becomes a durable workflow whose id is the job's id and run number, so that two workers that
+  see the same row start it once;
+* *beat*: says that this process is alive, and takes over the workflows of processes that fell silent;
+* *learn*: retrains a dataset's student when people have verified more (jobs/students.py);
+* *wait*: until somebody asks it to stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import uuid
+from collections.abc import Awaitable, Callable
+
+import structlog
+from store.rpc import Rpc
+
+from jobs.context import WorkContext, set_context
+from schemas.errors import LabelCrewError
+from schemas.settings import Settings
+
+log = structlog.get_logger("worker")
+
+BEGIN_EVERY_S = 0.3
+BEAT_EVERY_S = 5.0
+SILENT_S = 20
+LEARN_EVERY_S = 1.0
+WORKFLOW_VERSION = "1"
+"""Pinned, so that a restart with newer code recovers what older code began; raise it when a workflow's steps change."""
+
+
+async def run_worker(settings: Settings, rpc: Rpc, system_database_url: str, *, stop: asyncio.Event) -> None:
+    """Work until ``stop`` is set. Running steps are left as they are: the next worker goes on with them."""
+    from dbos import DBOS
+
+    import jobs.workflows  # registers the workflows before launch
+
+    executor = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    set_context(WorkContext(settings=settings, rpc=rpc))
+    DBOS(
+        config={
+            "name": "labelcrew",
+            "system_database_url": system_database_url,
+            "application_version": WORKFLOW_VERSION,
+            "executor_id": executor,
+            "console_log_level": "ERROR",
+            "log_level": "ERROR",
+            "use_listen_notify": True,
+            "sys_db_pool_size": 8,
+            "notification_listener_polling_interval_sec": 0.5,
+        }
+    )
+    DBOS.launch()
+    try:
+        await jobs.workflows.register_queues()
+        await _beat(rpc, executor)
+        log.info("worker_ready", executor=executor)
+        loops = [
+            _every(BEGIN_EVERY_S, stop, lambda: _begin_jobs(rpc)),
+            _every(BEAT_EVERY_S, stop, lambda: _beat(rpc, executor)),
+            _every(LEARN_EVERY_S, stop, _learn),
+        ]
+        await asyncio.gather(*loops)
+        with contextlib.suppress(LabelCrewError):
+            await rpc.call("leave_worker", executor=executor)
+    finally:
+        await asyncio.to_thread(DBOS.destroy)
+        set_context(None)
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Sets ``stop`` when the process is asked to end."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+
+
+async def _every(seconds: float, stop: asyncio.Event, do: Callable[[], Awaitable[None]]) -> None:
+    """Repeats ``do`` until ``stop``; a failure is logged and the loop goes on, because the database may be restarting."""
+    while not stop.is_set():
+        try:
+            await do()
+        except Exception as error:
+            log.warning("worker_loop_failed", loop=getattr(do, "__name__", "loop"), error=str(error))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), seconds)
+
+
+async def _begin_jobs(rpc: Rpc) -> None:
+    from jobs.workflows import begin
+
+    for row in await rpc.call("list_queued_jobs"):
+        await begin(row["id"], row["kind"], row["run"])
+
+
+async def _beat(rpc: Rpc, executor: str) -> None:
+    from dbos import DBOS
+
+    await rpc.call("beat_worker", executor=executor, info={"pid": os.getpid(), "host": socket.gethostname()})
+    gone = [row["executor_id"] for row in await rpc.call("list_workers") if _is_gone(row["info"])]
+    dead = await rpc.call("reap_workers", silent_seconds=SILENT_S, executors=gone)
+    if dead:
+        log.warning("taking_over", workers=dead)
+        await asyncio.to_thread(DBOS._recover_pending_workflows, dead)
+
+
+def _is_gone(info: dict[str, object]) -> bool:
+    """Whether a worker of this very machine is known to be dead, so that nobody need wait for its silence."""
+    pid = info.get("pid")
+    if info.get("host") != socket.gethostname() or not isinstance(pid, int):
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+async def _learn() -> None:
+    from jobs.students import refresh_stale_students
+
+    await refresh_stale_students()

@@ -1,0 +1,38 @@
+"""One module a kind of job. Each workflow takes a job's id, and reads as the order of its steps.
+
+Importing this package registers the workflows with DBOS; :func:`begin` starts the one for a queued job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from dbos import DBOS, SetWorkflowID
+
+from jobs.workflows.embedding import embed
+from jobs.workflows.exporting import export
+from jobs.workflows.importing import import_file
+from jobs.workflows.prelabeling import SLICES, prelabel
+from jobs.workflows.training import train
+
+JOBS = "labelcrew-jobs"
+
+WORKFLOWS: dict[str, Callable[[str], Awaitable[None]]] = {
+    "import": import_file,
+    "embed": embed,
+    "prelabel": prelabel,
+    "train": train,
+    "export": export,
+}
+
+
+async def register_queues() -> None:
+    """Tells DBOS how many jobs and slices one process runs at a time."""
+    await DBOS.register_queue_async(JOBS, worker_concurrency=8, polling_interval_sec=0.2)
+    await DBOS.register_queue_async(SLICES, worker_concurrency=2, polling_interval_sec=0.2)
+
+
+async def begin(job_id: str, kind: str, run: int) -> None:
+    """Make the queued job a durable workflow; starting the same run twice starts it once."""
+    with SetWorkflowID(f"{job_id}:{run}"):
+        await DBOS.enqueue_workflow_async(JOBS, WORKFLOWS[kind], job_id)
