@@ -159,6 +159,8 @@ def _registry() -> dict[str, ErrorEntry]:
         e("model-refused", None, ModelError, "The model refused to answer for this item.", "Label it by hand."),
         e("model-malformed", None, ModelError, "The model's answer did not fit the schema.", "Label it by hand, or choose a model with structured output."),
         e("context-overflow", None, ModelError, "The item is too long for the model.", "Shorten it, or choose a model with a longer context."),
+        e("answer-cut", None, ModelError, "The model's answer was longer than it may be.", "Shorten the item, or choose another model."),
+        e("model-timeout", None, ModelError, "The model's server took too long.", "Raise LABELCREW_LLM_TIMEOUT_S, or choose a faster model."),
         e("content-filtered", None, ModelError, "The provider's content filter stopped the answer.", "Label it by hand."),
         e("unknown-model", None, Invalid, "No such model is configured.", "Use local/minilm-l6, or set OPENAI_API_KEY or OPENAI_BASE_URL."),
         e("unknown-price", None, Invalid, "The price of this model is not known, so a budget cannot be kept.", "Give a price: --price-input and --price-output, or LABELCREW_PRICES."),
