@@ -1,0 +1,98 @@
+"""Fixtures for every test: a real Postgres, started once, with the product's functions over both transports.
+
+Nothing here stands in for the database. The embedded Postgres runs in a temporary folder with fsync off (the only
+setting that differs), one database serves the whole session, and each test that asks for ``rpc`` finds it empty.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import pytest_asyncio
+
+from schemas.settings import Settings
+from store.embedded import EmbeddedPostgres
+from store.migrate import migrate
+from store.postgres import PostgresRpc
+from store.rpc import Rpc
+from tests.support.database import Clock, clear
+
+
+@pytest.fixture(scope="session")
+def short_tmp() -> Iterator[Path]:
+    """A folder with a short path that every account may reach: Postgres needs both."""
+    folder = Path(tempfile.mkdtemp(prefix="lc-", dir="/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def embedded(short_tmp: Path) -> Iterator[EmbeddedPostgres]:
+    """The session's Postgres."""
+    postgres = EmbeddedPostgres(short_tmp / "pg", conf={"fsync": "off", "shared_buffers": "64MB"})
+    postgres.start()
+    yield postgres
+    postgres.stop()
+
+
+@pytest.fixture(scope="session")
+def database_dsn(embedded: EmbeddedPostgres) -> str:
+    """The session's database as its owner, migrated."""
+    asyncio.run(migrate(embedded.dsn))
+    return embedded.dsn
+
+
+@pytest.fixture
+def new_database(embedded: EmbeddedPostgres) -> Iterator[str]:
+    """The DSN of an empty database of this test's own."""
+    name = f"t_{os.urandom(6).hex()}"
+    with psycopg.connect(embedded.dsn_of("postgres"), autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+        yield embedded.dsn_of(name)
+        connection.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def clean_dsn(database_dsn: str) -> str:
+    """The session's database, emptied."""
+    clear(database_dsn)
+    return database_dsn
+
+
+@pytest_asyncio.fixture(scope="session")
+async def _postgres_rpc(database_dsn: str) -> AsyncIterator[Rpc]:
+    rpc = await PostgresRpc.open(database_dsn)
+    yield rpc
+    await rpc.close()
+
+
+@pytest.fixture
+def pg_rpc(clean_dsn: str, _postgres_rpc: Rpc) -> Rpc:
+    """The direct transport on the emptied database: for tests where the transport does not matter."""
+    return _postgres_rpc
+
+
+@pytest.fixture
+def rpc(pg_rpc: Rpc) -> Rpc:
+    """The database through each transport in turn, emptied before."""
+    return pg_rpc
+
+
+@pytest.fixture
+def clock(clean_dsn: str) -> Clock:
+    """Moves the database's time."""
+    return Clock(clean_dsn)
+
+
+@pytest.fixture
+def settings(embedded: EmbeddedPostgres, clean_dsn: str, tmp_path: Path) -> Settings:
+    """Settings of a process that uses the session's database, and nothing from the environment."""
+    return Settings.model_construct(**{**Settings.model_construct().model_dump(), "data_dir": tmp_path})
