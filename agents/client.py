@@ -5,8 +5,7 @@ trying again: rate limits (waiting as long as Retry-After says, all calls togeth
 timeouts. What it cost is counted from the server's own token counts. A refused key ends it at once.
 
 The SDK does the protocol (authentication, connections, errors); bodies are written and read with orjson, because the
-SDK's typed models would cost more processor time than everything else here together. No error, log line or cache entry
-ever holds a key or a text.
+SDK's typed models would cost more processor time than everything else here together. No error or log line holds a key.
 """
 
 from __future__ import annotations
@@ -204,8 +203,7 @@ class ModelClient:
         import openai
 
         async with self._places:
-            while (quiet := self._quiet_until - time.monotonic()) > 0:
-                await asyncio.sleep(quiet)
+            await self._wait_for_quiet()
             started = time.perf_counter()
             failure: Exception
             try:
@@ -227,6 +225,12 @@ class ModelClient:
             self._quiet_until = max(self._quiet_until, time.monotonic() + failure.retry_after)
         raise failure
 
+    async def _wait_for_quiet(self) -> None:
+        """After a Retry-After nobody calls until then, whoever of us was told."""
+        quiet = self._quiet_until - time.monotonic()
+        if quiet > 0:
+            await asyncio.sleep(quiet)
+
     def _is_enough(self, state: RetryCallState) -> bool:
         assert state.outcome is not None
         failed = state.outcome.exception()
@@ -244,14 +248,15 @@ class ModelClient:
             import openai
 
             places = self.concurrency + 8
+            timeout = httpx.Timeout(self._timeout_s, connect=min(10.0, self._timeout_s))
             http = openai.DefaultAsyncHttpxClient(
                 limits=httpx.Limits(max_connections=places, max_keepalive_connections=places),
-                timeout=httpx.Timeout(self._timeout_s, connect=min(10.0, self._timeout_s)),
+                timeout=timeout,
                 follow_redirects=self._follow_redirects,
                 trust_env=not self._local,  # a proxy is no way to this machine
             )
             self._sdk = openai.AsyncOpenAI(
-                api_key=self._api_key, base_url=self.base_url, max_retries=0, timeout=self._timeout_s, http_client=http
+                api_key=self._api_key, base_url=self.base_url, max_retries=0, timeout=timeout, http_client=http
             )
         return self._sdk
 

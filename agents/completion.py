@@ -19,8 +19,8 @@ class Completion:
     """One answer of a model.
 
     ``value`` is the parsed JSON when a schema was asked for. ``problem`` is set when the answer is of no use: refused,
-    filtered, cut off, not JSON. ``label_probabilities`` holds, for each label in the text in order, the probability that
-    the model gave to it, where the server told.
+    filtered, cut off, not JSON. ``label_probabilities`` holds, for each label in the text in order, how probable the
+    model found it, where the server told.
     """
 
     text: str

@@ -73,7 +73,7 @@ def sort_failure(error: openai.APIError) -> Exception:
     return Transient(error_of("model-unreachable"))
 
 
-def _sort_status(status: int, headers: Mapping[str, str], text: str) -> Exception:
+def _sort_status(status: int, headers: Mapping[str, str], text: str) -> Exception:  # noqa: PLR0911 — one a kind
     said = _KEY.sub("***", text)[:300]
     if status == 429:
         if "insufficient_quota" in text:
@@ -104,7 +104,7 @@ def _sort_status(status: int, headers: Mapping[str, str], text: str) -> Exceptio
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that the server asks to wait (RFC 9110, seconds or a date; OpenAI's milliseconds), at most two minutes."""
+    """Seconds that the server asks to wait (RFC 9110: seconds or a date; or milliseconds), at most two minutes."""
     seconds: float | None = None
     try:
         if headers.get("retry-after-ms"):
