@@ -1,0 +1,44 @@
+"""Rate limits: so many of something for one user in a minute, told in every answer.
+
+Headers follow draft-ietf-httpapi-ratelimit-headers-07: ``RateLimit-Limit``, ``RateLimit-Remaining``, ``RateLimit-Reset``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from fastapi import Request
+
+from api.deps import Actor, Parts
+from api.limiting import Limiter
+from schemas.errors import RateLimited
+from schemas.settings import Settings
+
+WINDOW_SECONDS = 60
+SIGN_INS_PER_MINUTE = 10
+
+
+async def take(limiter: Limiter, request: Request, name: str, who: str, most: int) -> None:
+    """Counts one ``name`` for ``who``. Raises :class:`RateLimited` when ``most`` in a minute are used up."""
+    found = await limiter.hit(f"{name}:{who}", most, WINDOW_SECONDS)
+    reset = max(1, round(found["reset_seconds"]))
+    request.state.headers = {
+        "RateLimit-Limit": str(most),
+        "RateLimit-Remaining": str(max(0, int(found["remaining"]))),
+        "RateLimit-Reset": str(reset),
+    }
+    if not found["allowed"]:
+        raise RateLimited(f"at most {most} in a minute; try again in {reset} s", limit=most, retry_after=reset)
+
+
+def per_minute(name: str, most: Callable[[Settings], int]) -> Callable[..., Awaitable[None]]:
+    """A dependency that allows each user ``most(settings)`` calls in a minute."""
+
+    async def limit(request: Request, parts: Parts, actor: Actor) -> None:
+        await take(parts.limiter, request, name, actor, most(parts.settings))
+
+    return limit
+
+
+prelabels = per_minute("prelabel", lambda settings: settings.prelabel_per_minute)
+hints = per_minute("hints", lambda settings: settings.hints_per_minute)

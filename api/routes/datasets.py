@@ -1,0 +1,113 @@
+"""Datasets, their labelsets, their members and their audit log."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Query
+from starlette.responses import Response
+
+from api.bodies import MAX_INTEGER, DatasetPatch, NewDataset, NewLabelset, NewMember
+from api.deps import Actor, DatasetId, Db, Limit, UserId, answer
+from api.routes import resource
+from schemas.labelsets import Labelset
+from schemas.world import Dataset, Event, Member
+
+router = resource("datasets", "/v1/datasets")
+
+
+@router.get("", response_model=list[Dataset], summary="List datasets")
+async def list_datasets(db: Db, actor: Actor) -> Response:
+    """The datasets that you are a member of, newest first."""
+    return answer(await db.call("list_datasets", actor=actor))
+
+
+@router.post("", response_model=Dataset, status_code=201, summary="Create a dataset")
+async def create_dataset(db: Db, actor: Actor, body: NewDataset) -> Response:
+    """Make a dataset, with its first labelset if one is given. You become its admin."""
+    settings = body.settings.model_dump(exclude_unset=True) if body.settings else {}
+    created = await db.call(
+        "create_dataset",
+        actor=actor,
+        name=body.name,
+        modality=body.modality,
+        guidelines=body.guidelines,
+        settings=settings,
+        labelset=_labelset(body.labelset) if body.labelset else None,
+    )
+    return answer(created, 201)
+
+
+@router.get("/{dataset_id}", response_model=Dataset, summary="Get a dataset")
+async def get_dataset(db: Db, actor: Actor, dataset_id: DatasetId) -> Response:
+    """A dataset with its newest labelset, its settings, and how many items are in each state."""
+    return answer(await db.call("get_dataset", actor=actor, dataset=dataset_id))
+
+
+@router.patch("/{dataset_id}", response_model=Dataset, summary="Change a dataset")
+async def update_dataset(db: Db, actor: Actor, dataset_id: DatasetId, patch: DatasetPatch) -> Response:
+    """Change the name, the guidelines or the settings. Needs the role admin."""
+    changes = patch.model_dump(exclude_unset=True, exclude_none=True)
+    return answer(await db.call("update_dataset", actor=actor, dataset=dataset_id, patch=changes))
+
+
+@router.delete("/{dataset_id}", status_code=204, summary="Delete a dataset")
+async def delete_dataset(db: Db, actor: Actor, dataset_id: DatasetId) -> Response:
+    """Delete a dataset with all that is in it. Needs the role admin. The audit log stays."""
+    await db.call("delete_dataset", actor=actor, dataset=dataset_id, timeout=300)
+    return Response(status_code=204)
+
+
+@router.get("/{dataset_id}/labelsets", response_model=list[Labelset], summary="List labelsets")
+async def list_labelsets(db: Db, actor: Actor, dataset_id: DatasetId) -> Response:
+    """Every version of the labelset, newest first."""
+    return answer(await db.call("list_labelsets", actor=actor, dataset=dataset_id))
+
+
+@router.post(
+    "/{dataset_id}/labelsets",
+    response_model=Labelset,
+    status_code=201,
+    summary="Create a labelset version",
+)
+async def create_labelset(db: Db, actor: Actor, dataset_id: DatasetId, body: NewLabelset) -> Response:
+    """Change the classes or rules: a new version, from now on in force. Classes that are left out are retired, and
+    answers that use them stay. A class keeps its ``key`` when it is renamed. Needs the role admin."""
+    return answer(await db.call("create_labelset", actor=actor, dataset=dataset_id, **_labelset(body)), 201)
+
+
+def _labelset(body: NewLabelset) -> dict[str, object]:
+    checked = Labelset.model_validate(body.model_dump())
+    return checked.model_dump(mode="json", exclude={"version"})
+
+
+@router.get("/{dataset_id}/members", response_model=list[Member], tags=["members"], summary="List members")
+async def list_members(db: Db, actor: Actor, dataset_id: DatasetId) -> Response:
+    """Who works in a dataset, and as what."""
+    return answer(await db.call("list_members", actor=actor, dataset=dataset_id))
+
+
+@router.put("/{dataset_id}/members", response_model=Member, tags=["members"], summary="Add or change a member")
+async def add_member(db: Db, actor: Actor, dataset_id: DatasetId, body: NewMember) -> Response:
+    """Give somebody who has an account a role here. Needs the role admin."""
+    return answer(await db.call("add_member", actor=actor, dataset=dataset_id, email=body.email, role=body.role))
+
+
+@router.delete("/{dataset_id}/members/{user_id}", status_code=204, tags=["members"], summary="Remove a member")
+async def remove_member(db: Db, actor: Actor, dataset_id: DatasetId, user_id: UserId) -> Response:
+    """Take somebody's role away; their answers stay. Needs the role admin. The last admin stays."""
+    await db.call("remove_member", actor=actor, dataset=dataset_id, user=user_id)
+    return Response(status_code=204)
+
+
+@router.get("/{dataset_id}/activity", response_model=list[Event], summary="List what happened")
+async def list_activity(
+    db: Db,
+    actor: Actor,
+    dataset_id: DatasetId,
+    kind: Annotated[list[str] | None, Query(description="Only events of these kinds.", max_length=50)] = None,
+    after: Annotated[int | None, Query(ge=0, le=MAX_INTEGER, description="Only events after this one's id.")] = None,
+    limit: Limit = 100,
+) -> Response:
+    """The audit log of a dataset."""
+    return answer(await db.call("list_events", actor=actor, dataset=dataset_id, kinds=kind, after=after, limit=limit))
