@@ -1,8 +1,8 @@
 """Errors as HTTP: one table from family to status, one shape (RFC 9457, ``application/problem+json``).
 
 Whatever goes wrong, the body has the same fields: ``type``, ``title``, ``status``, ``code``, ``detail``, ``hint``,
-``request_id``, and the facts of the error. The framework's own errors (404, 405, 422 …) take the same shape. What nobody
-foresaw is told to the log with its traceback, and to the client only as ``internal`` with the request's id.
+``request_id``, and the facts of the error. The framework's own errors (404, 405, 422 …) take the same shape. What
+nobody foresaw is told to the log with its traceback, and to the client only as ``internal`` with the request's id.
 """
 
 from __future__ import annotations
@@ -54,13 +54,11 @@ STATUS: dict[type[LabelCrewError], int] = {
 ERRORS_PAGE = "https://github.com/labelcrew/labelcrew/blob/main/docs/errors.md"
 MEDIA_TYPE = "application/problem+json"
 
-_FRAMEWORK_CODES = {
-    404: "not-found",
-    405: "method-not-allowed",
+FRAMEWORK: dict[int, str] = {
+    400: "malformed", 401: "unauthenticated", 403: "forbidden", 404: "not-found", 405: "method-not-allowed",
     413: "too-large",
-    415: "invalid",
-    401: "unauthenticated",
-}
+}  # fmt: skip
+"""What the framework itself refuses, and the code that it gets here."""
 _RESERVED = {"type", "title", "status", "code", "detail", "hint", "request_id"}
 
 
@@ -152,7 +150,7 @@ def _place(error: Mapping[str, Any]) -> dict[str, str]:
 
 async def _frameworks(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    code = _FRAMEWORK_CODES.get(error.status_code, "invalid" if error.status_code < 500 else "internal")
+    code = FRAMEWORK.get(error.status_code, "invalid" if error.status_code < 500 else "internal")
     detail = error.detail if error.detail != HTTPStatus(error.status_code).phrase else ""
     if error.status_code == HTTPStatus.NOT_FOUND:
         detail = "there is no such address"

@@ -1,4 +1,4 @@
-"""An export, streamed: a page of rows from the database, written into the file's format in a thread, sent, forgotten."""
+"""An export, streamed: a page of rows from the database, put into the file's format in a thread, sent, forgotten."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counting hits in a sliding window, right across processes: in Postgres, or in Upstash Redis where it is configured."""
+"""Counting hits in a sliding window, right across processes: in Postgres, or in Upstash Redis where configured."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Rate limits: so many of something for one user in a minute, told in every answer.
 
-Headers follow draft-ietf-httpapi-ratelimit-headers-07: ``RateLimit-Limit``, ``RateLimit-Remaining``, ``RateLimit-Reset``.
+Headers follow draft-ietf-httpapi-ratelimit-headers-07: ``RateLimit-Limit``, ``-Remaining`` and ``-Reset``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Files that are sent for import: written to the data folder as they arrive, never held in memory, never over the limit.
+"""Files that are sent for import: written to the data folder as they arrive, never held in memory.
 
-The body is ``multipart/form-data`` (RFC 7578) with one part ``file`` and a few short fields. A file that is refused, too
-large or broken off leaves nothing behind.
+The body is ``multipart/form-data`` (RFC 7578) with one part ``file`` and a few short fields. A file that is refused,
+too large or broken off leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ UPLOAD_BODY: dict[str, Any] = {
                         "file": {
                             "type": "string",
                             "contentMediaType": "application/octet-stream",
-                            "description": "The file: CSV, TSV, JSON lines, JSON, Parquet, text or CoNLL; gzip is fine.",
+                            "description": "CSV, TSV, JSON lines, JSON, Parquet, text or CoNLL; gzip is fine.",
                         },
                         **{
                             name: {"type": "string", "maxLength": MAX_FIELD_BYTES, "description": words}
@@ -100,8 +100,8 @@ class Upload:
 async def receive(request: Request, folder: Path, *, most: int) -> Upload:
     """Write the one file of a multipart request into ``folder`` as it arrives.
 
-    Raises ``too-large`` as soon as more than ``most`` bytes have come, ``disk-full``, and ``invalid`` for a body that is
-    not what it should be.
+    Raises ``too-large`` as soon as more than ``most`` bytes have come, ``disk-full``, and ``invalid`` for a body that
+    is not what it should be.
     """
     kind, options = parse_options_header(request.headers.get("content-type"))
     boundary = options.get(b"boundary")

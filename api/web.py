@@ -1,8 +1,8 @@
 """The workspace: the static export of the Next.js application, served beside the API.
 
 Next writes ``/login/`` as ``login/index.html`` or ``login.html``; both are found. Files under ``_next/static`` carry a
-hash of their content in their name and may be kept for ever. Each page gets a content security policy with the hashes of
-its own inline scripts, so no other inline script runs (https://www.w3.org/TR/CSP3/#match-element-to-source-list).
+hash of their content in their name and may be kept for ever. Each page gets a content security policy with the hashes
+of its own inline scripts, so no other inline script runs (https://www.w3.org/TR/CSP3/#match-element-to-source-list).
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ INLINE_SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DO
 
 NOT_BUILT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>LabelCrew</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<style>body{font:16px/1.6 system-ui,sans-serif;max-width:38rem;margin:15vh auto;padding:0 1.5rem;color-scheme:light dark}
+<style>:root{color-scheme:light dark}body{font:16px/1.6 system-ui,sans-serif;max-width:38rem;margin:15vh auto;padding:1rem}
 code{background:#8883;padding:.1em .35em;border-radius:.3em}</style>
 <h1>LabelCrew is running</h1>
 <p>The workspace has not been built yet. Run <code>make web</code>, then reload this page.</p>
-<p>The API answers under <code>/v1</code>; its description is at <a href="/openapi.json">/openapi.json</a>.</p></html>"""
+<p>The API answers under <code>/v1</code>; its description is at <a href="/openapi.json">/openapi.json</a>.</p>
+</html>"""
 
 
 def install(app: FastAPI, *, folder: Path = FOLDER, connect: tuple[str, ...] = ()) -> None:

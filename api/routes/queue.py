@@ -36,8 +36,8 @@ async def release_lease(db: Db, actor: Actor, lease_id: LeaseId, body: LeaseRele
 
 @router.put("/items/{item_id}/annotation", response_model=Submitted, summary="Submit an answer")
 async def submit_annotation(db: Db, actor: Actor, item_id: ItemId, body: Answer) -> Response:
-    """Store your answer for an item. With the lease's id and token it ends the lease; a lease that ended or passed on is
-    refused, and nothing is stored. Without, it is a new revision of your own earlier answer, or a reviewer's."""
+    """Store your answer for an item. With the lease's id and token it ends the lease; a lease that ended or passed on
+    is refused, and nothing is stored. Without, it is a new revision of your own earlier answer, or a reviewer's."""
     stored = await db.call(
         "submit_annotation",
         actor=actor, item=item_id, payload=dump_payload(body.payload), labelset_version=body.labelset_version,
