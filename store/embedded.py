@@ -198,7 +198,7 @@ class EmbeddedPostgres:
     # the process --------------------------------------------------------------------------------------------------
 
     def _running_socket_dir(self) -> Path | None:
-        """Where the running postmaster listens; None when there is none. Waits for one that starts, stops or recovers."""
+        """Where the running postmaster listens; None when there is none. Waits for one that starts or stops."""
         pid_file = self.pgdata / "postmaster.pid"
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
@@ -229,19 +229,8 @@ class EmbeddedPostgres:
         if log_file.exists() and log_file.stat().st_size > 16 * 1024 * 1024:
             log_file.replace(self.pgdata / "postgres.log.1")
         try:
-            self._run(
-                bin_dir,
-                "pg_ctl",
-                "-w",
-                "-t",
-                str(START_SECONDS),
-                "-s",
-                "-D",
-                str(self.pgdata),
-                "-l",
-                str(log_file),
-                "start",
-            )
+            wait = ["-w", "-t", str(START_SECONDS), "-s"]
+            self._run(bin_dir, "pg_ctl", *wait, "-D", str(self.pgdata), "-l", str(log_file), "start")
         except subprocess.CalledProcessError as failure:
             raise _start_error(failure.stderr, log_file) from None
         self._create_databases()

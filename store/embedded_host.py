@@ -105,7 +105,7 @@ def open_the_way(account: Account, pgdata: Path, bin_dir: Path) -> None:
                 path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))
         if not _can_run(account, bin_dir):
             raise ConfigurationError(
-                f"Postgres runs as {account.name} because we are root, and {account.name} cannot run {bin_dir}/postgres",
+                f"Postgres runs as {account.name} because we are root, but it cannot run {bin_dir}/postgres",
                 hint="Install LabelCrew in a folder that every account may read, or run it as an ordinary user.",
             )
 
@@ -124,7 +124,7 @@ def _let_pass(account: Account, folder: Path) -> None:
         folder.chmod(stat.S_IMODE(status.st_mode) | needed)
     except OSError as failure:
         raise ConfigurationError(
-            f"Postgres runs as {account.name} because we are root, and {account.name} cannot reach {folder}",
+            f"Postgres runs as {account.name} because we are root, but it cannot reach {folder}",
             hint="Choose a data folder that it can reach with --data-dir, or run as an ordinary user.",
         ) from failure
     log.warning("folder_opened_for_postgres", folder=str(folder), account=account.name, granted="pass, not list")

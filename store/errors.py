@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -53,7 +54,7 @@ def translated(  # noqa: PLR0911 - a table of cases
     if sqlstate in _UNAVAILABLE:
         return Unavailable(_UNAVAILABLE[sqlstate], sqlstate=sqlstate)
     if sqlstate in _OUT_OF_DATE:
-        return error_of("migrations-pending", f"the database does not know the function {function}".rstrip())
+        return unknown_function(function, ())
     if sqlstate in TRANSIENT:
         return Unavailable("the database was too busy with the same rows", sqlstate=sqlstate)
     return LabelCrewError(f"the database refused {function or 'a call'}: {message}", sqlstate=sqlstate)
@@ -71,6 +72,11 @@ def from_psycopg(failure: psycopg.Error, function: str = "") -> LabelCrewError:
         hint=diag.message_hint,
         function=function,
     )
+
+
+def unknown_function(function: str, params: Iterable[str]) -> LabelCrewError:
+    """The database has no such function, or not with these parameters: it is older or newer than the program."""
+    return error_of("migrations-pending", f"the database does not know the function {function}({', '.join(params)})")
 
 
 def unavailable(failure: Exception) -> Unavailable:

