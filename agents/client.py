@@ -22,7 +22,7 @@ import orjson
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
-from agents.completion import Completion, read_completion
+from agents.completion import Completion, read_completion, total
 from agents.dialect import Dialect, Schema
 from agents.failures import (
     TRIES_AFTER_TIMEOUT,
@@ -37,6 +37,7 @@ from schemas.caching import CompletionCache
 from schemas.errors import LabelCrewError, error_of
 from schemas.settings import Settings
 from schemas.spending import Spend
+from schemas.world import Usage
 
 if TYPE_CHECKING:
     import openai
@@ -166,19 +167,26 @@ class ModelClient:
     # -- the call ------------------------------------------------------------------------------------------------
 
     async def _ask(self, messages: Sequence[Message], asked: dict[str, Any]) -> Completion:
+        wasted: list[Usage] = []
         while True:
             body = self._dialect.body(self.model, messages, **asked)
             refused: LabelCrewError
             try:
-                return await self._send(orjson.dumps(body), self._bytes(messages, asked["schema"]), asked["schema"])
+                completion = await self._send(orjson.dumps(body), messages, asked["schema"])
+                completion.usage = total([*wasted, completion.usage]) if wasted else completion.usage
+                problem = completion.problem
+                if problem and problem.code == "answer-cut" and not completion.text and self._dialect.lift_limit(body):
+                    wasted.append(completion.usage)
+                    continue
+                return completion
             except Unsupported as unsupported:
-                log.info("model_dialect", model=self.model, refused=unsupported.parameter)
-                if self._dialect.give_up(unsupported.parameter):
+                log.info("model_dialect", model=self.model, refused=str(unsupported))
+                if self._dialect.give_up(unsupported.named, body):
                     continue
                 refused = unsupported.error
             raise refused
 
-    async def _send(self, content: bytes, size: int, schema: Schema | None) -> Completion:
+    async def _send(self, content: bytes, messages: Sequence[Message], schema: Schema | None) -> Completion:
         tries = AsyncRetrying(
             retry=retry_if_exception_type(Transient),
             stop=self._is_enough,
@@ -193,7 +201,7 @@ class ModelClient:
             last = transient.error
         else:
             if completion.usage.input_tokens:
-                seen = completion.usage.input_tokens / size
+                seen = completion.usage.input_tokens / self._bytes(messages, schema)
                 self._tokens_per_byte += 0.1 * (seen - self._tokens_per_byte)
             return completion
         raise last

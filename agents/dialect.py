@@ -56,17 +56,28 @@ class Dialect:
             body["temperature"] = temperature
         return body
 
-    def give_up(self, parameter: str) -> bool:
-        """The server refused a parameter. False when it was already gone, so that asking again would not help."""
-        if parameter == "response_format":
-            if self.format == "words":
-                return False
-            self.format = "object" if self.format == "schema" else "words"
+    def lift_limit(self, body: Mapping[str, Any]) -> bool:
+        """The output limit left no room for an answer, as when a model thinks first. False when none was sent."""
+        limits = {"max_completion_tokens", "max_tokens"}
+        self._refused |= limits
+        return bool(limits & set(body))
+
+    def give_up(self, named: Sequence[str], body: Mapping[str, Any]) -> bool:
+        """The server refused ``body`` and named these parameters. False when asking again would not help.
+
+        Calls run side by side: only what this body really held is given up, and nothing twice.
+        """
+        for parameter in named:
+            if parameter not in body:
+                continue
+            if parameter != "response_format":
+                self._refused.add(parameter)
+            elif body["response_format"]["type"] == "json_schema":
+                self.format = "object" if self.format == "schema" else self.format
+            else:
+                self.format = "words"
             return True
-        if parameter in self._refused:
-            return False
-        self._refused.add(parameter)
-        return True
+        return False
 
 
 def _with_schema(messages: Sequence[Message], schema: Schema) -> list[Message]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import email.utils
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from schemas.errors import LabelCrewError, error_of
@@ -49,11 +49,11 @@ class Transient(Exception):
 
 
 class Unsupported(Exception):
-    """The server does not take a parameter that was sent: ``response_format``, ``temperature`` …"""
+    """The server does not take a parameter that was sent; ``named`` are those that its answer mentions."""
 
-    def __init__(self, parameter: str, error: LabelCrewError) -> None:
-        super().__init__(parameter)
-        self.parameter = parameter
+    def __init__(self, named: Sequence[str], error: LabelCrewError) -> None:
+        super().__init__(", ".join(named))
+        self.named = named
         self.error = error
 
 
@@ -93,11 +93,11 @@ def _sort_status(status: int, headers: Mapping[str, str], text: str) -> Exceptio
         return error_of("content-filtered")
     refused = error_of("model-error", f"The model's server refused the request ({status}): {said}")
     if status in (400, 403, 422):
-        for parameter in _PARAMETERS:
-            if parameter in text:
-                return Unsupported(parameter, refused)
+        named = [parameter for parameter in _PARAMETERS if parameter in text]
         if _FORMAT.search(text):
-            return Unsupported("response_format", refused)
+            named.append("response_format")
+        if named:
+            return Unsupported(named, refused)
     if status in (401, 403):
         return error_of("model-auth")
     return refused

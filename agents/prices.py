@@ -73,6 +73,14 @@ def price_of(model: str, *, overrides: str | None = None, on_this_machine: bool 
     return FREE if on_this_machine else None
 
 
+def require_price(model: str, overrides: str | None = None, *, on_this_machine: bool = False) -> Price:
+    """The price of a model. Raises unknown-price: without one no budget can be kept."""
+    price = price_of(model, overrides=overrides, on_this_machine=on_this_machine)
+    if price is None:
+        raise error_of("unknown-price", f"The price of {model} is not known, so a budget cannot be kept.")
+    return price
+
+
 def usage_of(price: Price | None, input_tokens: int, cached_tokens: int, output_tokens: int) -> Usage:
     """Tokens with their cost; an unknown price adds nothing to the sum."""
     return Usage(

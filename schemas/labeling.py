@@ -11,6 +11,7 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from schemas.errors import LabelCrewError
 from schemas.payloads import Payload
 from schemas.world import Draft
 
@@ -49,5 +50,20 @@ class Labeler(Protocol):
         ...
 
     async def draft(self, items: Sequence[PrelabelInput]) -> list[Draft]:
-        """One draft for each item, in the same order."""
+        """One draft for each item, in the same order.
+
+        Raises a LabelCrewError that concerns the whole run (a refused key, an unreachable server, a used-up budget);
+        drafts that were paid for before it are with the error: :func:`finished_drafts`.
+        """
         ...
+
+
+def with_finished(error: LabelCrewError, drafts: Sequence[Draft]) -> LabelCrewError:
+    """``error``, with the drafts that were done before it."""
+    error.__dict__["finished"] = [*finished_drafts(error), *drafts]
+    return error
+
+
+def finished_drafts(error: BaseException) -> list[Draft]:
+    """The drafts that a labeler had done before it raised ``error``."""
+    return list(error.__dict__.get("finished", ()))
