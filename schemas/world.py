@@ -35,6 +35,8 @@ class User(World):
     email: str
     name: str = ""
     active: bool = True
+    is_owner: bool = False
+    """The first account of an installation; may list all accounts."""
     created_at: datetime
 
 

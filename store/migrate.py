@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import LiteralString, cast
 
 import psycopg
 from psycopg import sql
@@ -53,6 +52,22 @@ begin
   end loop;
 end
 $drop$;
+"""
+
+# Functions call each other across files: bodies are checked when all are there.
+DEFER_CHECKS = "set local check_function_bodies = off;"
+CHECK_BODIES = """\
+set local check_function_bodies = on;
+do $check$
+begin
+  perform case l.lanname
+    when 'sql' then pg_catalog.fmgr_sql_validator(p.oid)::text
+    when 'plpgsql' then pg_catalog.plpgsql_validator(p.oid)::text
+  end
+  from pg_catalog.pg_proc p join pg_catalog.pg_language l on l.oid = p.prolang
+  where p.pronamespace in (pg_catalog.to_regnamespace('labelcrew'), pg_catalog.to_regnamespace('labelcrew_api'));
+end
+$check$;
 """
 
 FORGET_FUNCTION_FILES = "delete from labelcrew.function_files;"
@@ -141,10 +156,11 @@ def render(extensions: str = "extensions", *, after: int = 0) -> str:
     parts = ["begin;", *_extension_sql(extensions), BOOTSTRAP]
     for file in migrations()[after:]:
         parts += [f"-- {file.name}", file.filled(_quoted(extensions)), _note_migration(file)]
-    parts.append(DROP_API)
+    parts += [DROP_API, DEFER_CHECKS]
     for file in function_files():
         parts += [f"-- {file.name}", file.filled(_quoted(extensions))]
-    parts += [DROP_STALE_HELPERS, FORGET_FUNCTION_FILES, *map(_note_function_file, function_files()), GRANTS, "commit;"]
+    parts += [CHECK_BODIES, DROP_STALE_HELPERS, FORGET_FUNCTION_FILES]
+    parts += [*map(_note_function_file, function_files()), GRANTS, "commit;"]
     return "\n".join(parts) + "\n"
 
 
@@ -222,8 +238,10 @@ async def _migrate(connection: psycopg.AsyncConnection) -> list[str]:
             await _run(connection, file.filled(extensions))
             await _run(connection, _note_migration(file))
     await _run(connection, DROP_API)
+    await _run(connection, DEFER_CHECKS)
     for file in function_files():
         await _run(connection, file.filled(extensions))
+    await _run(connection, CHECK_BODIES)
     await _run(connection, DROP_STALE_HELPERS)
     await _run(connection, FORGET_FUNCTION_FILES)
     for file in function_files():
@@ -292,4 +310,4 @@ def _literal(text: str) -> str:
 
 async def _run(connection: psycopg.AsyncConnection, text: str) -> None:
     """Run our own SQL, which is all this module ever runs, with several statements in one go."""
-    await connection.execute(cast(LiteralString, text))
+    await connection.execute(text.encode())

@@ -135,6 +135,14 @@ create table labelcrew.jobs (
 create unique index jobs_key on labelcrew.jobs (dataset_id, key) where key is not null;
 create index jobs_dataset on labelcrew.jobs (dataset_id, created_at desc, id desc);
 create index jobs_open on labelcrew.jobs (created_at) where state in ('queued', 'running');
+
+-- Steps that a worker has reported, so that reporting one again after a crash changes nothing.
+create table labelcrew.job_steps (
+  job_id uuid not null references labelcrew.jobs (id) on delete cascade,
+  key text not null check (length(key) between 1 and 200),
+  part text not null check (part in ('progress', 'reserve', 'settle')),
+  primary key (job_id, key, part)
+);
 comment on column labelcrew.jobs.samples is 'of the last half minute: [[seconds since 1970, items handled], …]';
 
 -- The audit log ------------------------------------------------------------------------------------------------------
