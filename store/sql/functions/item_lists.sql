@@ -10,7 +10,7 @@ create or replace function labelcrew.words_query(p_words text) returns tsquery
 language sql immutable set search_path = ''
 as $$
   select string_agg(
-    quote_literal(word) || case when length(word) >= 3 then ':*' else '' end, ' & '
+    '''' || replace(replace(word, '\', '\\'), '''', '''''') || '''' || case when length(word) >= 3 then ':*' else '' end, ' & '
   )::tsquery
   from unnest(tsvector_to_array(to_tsvector('simple', left(p_words, 1000)))) word
 $$;

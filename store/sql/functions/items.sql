@@ -151,7 +151,9 @@ as $$
 declare
   v_now timestamptz := labelcrew.now();
   v_total int;
+  v_want_results bool;
   v_created int;
+  v_created_ids uuid[];
   v_bad bigint;
   v_annotated bool;
   v_predicted bool;
@@ -168,6 +170,10 @@ begin
   if v_total > 50000 then
     perform labelcrew.fail('too-large', format('%s rows in one call; at most 50000', v_total));
   end if;
+  if p_job is not null and not exists (select from labelcrew.jobs where id = p_job and dataset_id = p_dataset) then
+    perform labelcrew.fail('not-found', 'no such job', jsonb_build_object('job', p_job));
+  end if;
+  v_want_results := coalesce(p_want_results, v_total <= 1000);
   perform labelcrew.share_workflow(p_dataset);
   with r as materialized (
     select * from rows from (
@@ -182,12 +188,13 @@ begin
       v_now, v_now
     from r where r.text is not null order by r.n
     on conflict do nothing
-    returning seq
+    returning id, seq
   )
   select count(*) filter (where r.annotation is not null) > 0, count(*) filter (where r.prediction is not null) > 0,
     min(r.n) filter (where r.text is null),
-    (select count(*) from created), (select min(seq) from created), (select max(seq) from created)
-  into v_annotated, v_predicted, v_bad, v_created, v_first, v_last
+    (select count(*) from created), (select min(seq) from created), (select max(seq) from created),
+    case when v_want_results then (select array_agg(id) from created) end
+  into v_annotated, v_predicted, v_bad, v_created, v_first, v_last, v_created_ids
   from r;
   if v_bad is not null then
     perform labelcrew.fail('invalid', format('row %s has no text', v_bad - 1), jsonb_build_object('index', v_bad - 1));
@@ -198,16 +205,15 @@ begin
   if v_annotated then
     v_updated := v_updated + labelcrew.import_annotations(p_actor, p_dataset, p_rows);
   end if;
-  if coalesce(p_want_results, v_total <= 1000) then
+  if v_want_results then
     select coalesce(jsonb_agg(jsonb_build_object(
-      'index', m.n - 1, 'id', m.item_id,
-      'created', i.seq between v_first and v_last and i.job_id is not distinct from p_job and m.first_use
+      'index', m.n - 1, 'id', m.item_id, 'created', m.first_use and c.id is not null
     ) order by m.n), '[]')
     into v_results
     from (
       select n, item_id, row_number() over (partition by item_id order by n) = 1 as first_use
       from labelcrew.matched_rows(p_dataset, p_rows)
-    ) m join labelcrew.items i on i.id = m.item_id;
+    ) m left join unnest(v_created_ids) c (id) on c.id = m.item_id;
   end if;
   perform labelcrew.record_event(p_dataset, p_actor, 'items_created', p_job, jsonb_build_object(
     'created', v_created, 'existing', v_total - v_created, 'labelled', v_updated,
@@ -301,7 +307,7 @@ begin
       from labelcrew.predictions p where p.item_id = p_item
     ),
     'events', (
-      select coalesce(jsonb_agg(to_jsonb(e) order by e.id desc), '[]')
+      select coalesce(jsonb_agg(labelcrew.event_json(e) order by e.id desc), '[]')
       from labelcrew.events e
       where e.subject_id = p_item and e.dataset_id = v_dataset and (not v_blind or e.actor_id = p_actor)
     )
