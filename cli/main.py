@@ -82,11 +82,14 @@ def serve(
 
 
 @app.command()
-def worker(data_dir: DataDir = None) -> None:
+def worker(
+    data_dir: DataDir = None,
+    tied: Annotated[bool, typer.Option("--tied", hidden=True, help="Stop when standard input closes.")] = False,
+) -> None:
     """Start one more worker process; it shares the queue with the others."""
     from cli.worker import run
 
-    run(data_dir=data_dir)
+    run(data_dir=data_dir, tied=tied)
 
 
 @app.command()
@@ -258,3 +261,7 @@ def main() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

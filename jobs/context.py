@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from store.rpc import Rpc
-
 from schemas.settings import Settings
 from schemas.world import Job
+from store.rpc import Rpc
 
 
 @dataclass

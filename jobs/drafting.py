@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from store.rpc import Rpc
-
+from jobs.vectors import embed_texts, save_vectors, unpack_vector
 from schemas.errors import LabelCrewError, PaymentRequired
 from schemas.labeling import Labeler, PrelabelInput
 from schemas.world import Draft
+from store.rpc import Rpc
 
 WRITE_EVERY_S = 0.05
 READ_ITEMS = 1000
@@ -23,7 +24,7 @@ READ_ITEMS = 1000
 
 @dataclass(frozen=True)
 class SliceOutcome:
-    """How a slice ended. ``state`` is the job's state that was seen last: a slice stops early when it is not running."""
+    """How a slice ended. ``state`` is the job's state as seen last: a slice stops early when it is not running."""
 
     drafted: int
     failed: int
@@ -32,7 +33,7 @@ class SliceOutcome:
 
 
 class DraftWriter:
-    """Gathers drafts and writes them every few hundredths of a second, with the job's progress in the same statement."""
+    """Gathers drafts and writes them twenty times a second, with the job's progress in the same statement."""
 
     def __init__(self, rpc: Rpc, job_id: str) -> None:
         self._rpc = rpc
@@ -82,17 +83,28 @@ class DraftWriter:
     async def _write(self, drafts: list[Draft]) -> None:
         rows = [draft.model_dump(mode="json", exclude_defaults=False) for draft in drafts]
         answer = await self._rpc.call("save_job_drafts", job=self._job_id, rows=rows)
-        self.drafted += answer["created"] - answer["failed"]
-        self.failed += answer["failed"]
+        self.drafted += answer["created"] - answer["errors"]
+        self.failed += answer["errors"]
         self.state = answer["state"]
 
 
 async def draft_slice(
-    rpc: Rpc, labeler: Labeler, actor: str, job_id: str, *, after: int, until: int, at_once: int, redo_human: bool
+    rpc: Rpc,
+    labeler: Labeler,
+    actor: str,
+    dataset: str,
+    job_id: str,
+    *,
+    after: int,
+    until: int,
+    at_once: int,
+    redo_human: bool = False,
+    vectors: bool = False,
 ) -> SliceOutcome:
     """Draft every item of the job with ``after < seq <= until`` that the job has no draft for yet.
 
-    ``at_once`` is how many calls may be under way. Raises the errors that stop a whole job (a refused key, an
+    ``at_once`` is how many calls may be under way; with ``vectors`` the model is handed the items' embeddings, which
+    are computed and kept where they are missing. Raises the errors that stop a whole job (a refused key, an
     unreachable server); what goes wrong with single items comes back as drafts with errors.
     """
     writer = DraftWriter(rpc, job_id)
@@ -115,15 +127,15 @@ async def draft_slice(
     try:
         async with asyncio.TaskGroup() as tasks:
             seen = after
-            while not (writer.stopped or out_of_budget or fatal):
+            while seen < until and not (writer.stopped or out_of_budget or fatal):
                 page = await rpc.call(
                     "next_job_items",
-                    actor=actor, job=job_id, limit=READ_ITEMS, after=seen, until=until, exclude_human=not redo_human,
+                    actor=actor, job=job_id, limit=READ_ITEMS, after=seen, exclude_human=not redo_human,
+                    vectors=vectors,
                 )  # fmt: skip
-                if not page:
-                    break
-                seen = page[-1]["seq"]
-                inputs = [PrelabelInput(item_id=row["id"], text=row["text"] or "") for row in page]
+                seen = page[-1]["seq"] if page else until
+                rows = [row for row in page if row["seq"] <= until]
+                inputs = await (embedded_inputs(rpc, actor, dataset, rows) if vectors else plain_inputs(rows))
                 for start in range(0, len(inputs), labeler.batch_size):
                     await gate.acquire()
                     tasks.create_task(ask(inputs[start : start + labeler.batch_size]))
@@ -132,3 +144,23 @@ async def draft_slice(
     if fatal is not None:
         raise fatal
     return SliceOutcome(writer.drafted, writer.failed, writer.state, out_of_budget)
+
+
+async def plain_inputs(rows: list[dict[str, Any]]) -> list[PrelabelInput]:
+    """The items as a language model wants them: their texts."""
+    return [PrelabelInput(item_id=row["id"], text=row["text"] or "") for row in rows]
+
+
+async def embedded_inputs(rpc: Rpc, actor: str, dataset: str, rows: list[dict[str, Any]]) -> list[PrelabelInput]:
+    """The items as the embedded model wants them: with their vectors, new ones computed and kept."""
+    missing = [row for row in rows if row["vector"] is None]
+    vectors = {row["id"]: unpack_vector(row["vector"]) for row in rows if row["vector"] is not None}
+    if missing:
+        made = await embed_texts([row["text"] or "" for row in missing])
+        ids = [row["id"] for row in missing]
+        await save_vectors(rpc, actor, dataset, ids, made)
+        vectors.update(zip(ids, made, strict=True))
+    return [
+        PrelabelInput(item_id=row["id"], text=row["text"] or "", vector=tuple(vectors[row["id"]].tolist()))
+        for row in rows
+    ]

@@ -21,11 +21,11 @@ import uuid
 from collections.abc import Awaitable, Callable
 
 import structlog
-from store.rpc import Rpc
 
 from jobs.context import WorkContext, set_context
 from schemas.errors import LabelCrewError
 from schemas.settings import Settings
+from store.rpc import Rpc
 
 log = structlog.get_logger("worker")
 
@@ -84,7 +84,7 @@ def stop_on_signals(stop: asyncio.Event) -> None:
 
 
 async def _every(seconds: float, stop: asyncio.Event, do: Callable[[], Awaitable[None]]) -> None:
-    """Repeats ``do`` until ``stop``; a failure is logged and the loop goes on, because the database may be restarting."""
+    """Repeats ``do`` until ``stop``; a failure is logged and the loop goes on: the database may be restarting."""
     while not stop.is_set():
         try:
             await do()
