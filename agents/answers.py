@@ -182,7 +182,9 @@ def _show_span(labelset: Labelset, text: str, span: Span) -> dict[str, Any]:
 
 
 def _key(labelset: Labelset, name: Any) -> str:
-    key = labelset.key_of(name) if isinstance(name, str) else None
+    key = next((c.key for c in labelset.classes if c.name == name and not c.retired), None)
+    if key is None and isinstance(name, str):
+        key = labelset.key_of(name)
     if key is None:
         raise error_of("model-malformed", f"The model answered {str(name)[:80]!r}, which is no class of the labelset.")
     return key

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agents.answers import ItemAnswer, batch_schema, read_answer, rows_of, show_examples
-from agents.checks import find_doubts
+from agents.checks import Checker
 from agents.client import ModelClient
 from agents.completion import Completion, shared, total
 from agents.data import numbered, quoted
@@ -83,6 +83,7 @@ class PrelabelAgent:
         self.batch_size = batch_size
         self.prompt: Prompt = load_prompt(PROMPTS[labelset.kind])
         self.schema = batch_schema(labelset)
+        self._checker = Checker(labelset)
         self._size = batch_size
         self._spend = spend
         self._logprobs = logprobs and labelset.kind == "classification"
@@ -227,7 +228,7 @@ class PrelabelAgent:
             rationale=answer.why,
             route_reason=f"The language model answered, asked {company}.",
         )
-        return Drafted(draft, find_doubts(self.labelset, answer))
+        return Drafted(draft, self._checker.doubts(answer))
 
 
 def show_classes(labelset: Labelset) -> str:
