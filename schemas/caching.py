@@ -1,4 +1,6 @@
-"""What a store of finished completions looks like: answers that were paid for once need not be paid for again.
+"""What a store of finished completions looks like, and what a rate limit: both are shared by all processes.
+
+Answers that were paid for once need not be paid for again.
 
 The key is the SHA-256 of everything that decides the answer (model, messages, schema, parameters), so whoever holds a
 store need not know what is in it. One store is kept in Postgres, another in Upstash Redis; both are shared by all
@@ -9,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict
 
 CachedCompletion = dict[str, Any]
 """Plain JSON: ``{"text", "confidences"?, "usage": {...}}`` as :mod:`agents.completion` writes and reads it."""
@@ -23,4 +27,23 @@ class CompletionCache(Protocol):
 
     async def put_many(self, items: Mapping[str, CachedCompletion]) -> None:
         """Store entries; the last one wins."""
+        ...
+
+
+class RateVerdict(BaseModel):
+    """Whether one more may pass."""
+
+    model_config = ConfigDict(frozen=True)
+
+    allowed: bool
+    remaining: int
+    reset_seconds: float
+    """Seconds until the next one would pass; 0 while any remain."""
+
+
+class RateLimiter(Protocol):
+    """Counts what happened under a name in the last seconds, over all processes."""
+
+    async def hit(self, key: str, *, limit: int, window_seconds: int) -> RateVerdict:
+        """Count one under ``key`` unless ``limit`` of them fell into the last ``window_seconds``."""
         ...

@@ -33,9 +33,9 @@ from store.embedded_host import (
     account_for,
     answers,
     binaries,
-    is_alive,
     memory_conf,
     open_the_way,
+    process_of,
     socket_dir_for,
 )
 
@@ -70,6 +70,9 @@ CONF: dict[str, str] = {
 
 START_SECONDS = 120
 """Recovery after a crash replays up to ``max_wal_size`` of log before Postgres is ready."""
+
+LEFTOVER_SECONDS = 15
+"""How long the children of a crashed Postgres may take to notice."""
 
 
 class EmbeddedPostgres:
@@ -207,10 +210,14 @@ class EmbeddedPostgres:
                 pid = int(lines[0])
             except (OSError, ValueError, IndexError):
                 return None
-            if not is_alive(pid):
-                # Postgres itself refuses to start while the number in its pid file belongs to any process at all.
-                pid_file.unlink(missing_ok=True)
-                return None
+            match process_of(pid):
+                case "none":
+                    return None  # the file stays: with it Postgres checks that nothing of its own is left over
+                case "stranger":
+                    pid_file.unlink(missing_ok=True)  # Postgres would not start while any process has this number
+                    return None
+                case "postgres":
+                    pass
             if len(lines) > 7 and lines[7].strip() == "ready" and answers(Path(lines[4])):
                 return Path(lines[4])
             time.sleep(0.05)
@@ -228,13 +235,23 @@ class EmbeddedPostgres:
         log_file = self.pgdata / "postgres.log"
         if log_file.exists() and log_file.stat().st_size > 16 * 1024 * 1024:
             log_file.replace(self.pgdata / "postgres.log.1")
-        try:
-            wait = ["-w", "-t", str(START_SECONDS), "-s"]
-            self._run(bin_dir, "pg_ctl", *wait, "-D", str(self.pgdata), "-l", str(log_file), "start")
-        except subprocess.CalledProcessError as failure:
-            raise _start_error(failure.stderr, log_file) from None
+        self._start_postmaster(bin_dir, log_file)
         self._create_databases()
         log.debug("embedded_postgres_started", data_dir=str(self.data_dir))
+
+    def _start_postmaster(self, bin_dir: Path, log_file: Path) -> None:
+        """Start it; after a crash, once the children of the crashed one are gone, which takes them a moment."""
+        wait = ["-w", "-t", str(START_SECONDS), "-s"]
+        deadline = time.monotonic() + LEFTOVER_SECONDS
+        while True:
+            said_before = log_file.stat().st_size if log_file.exists() else 0
+            try:
+                return self._run(bin_dir, "pg_ctl", *wait, "-D", str(self.pgdata), "-l", str(log_file), "start")
+            except subprocess.CalledProcessError as failure:
+                said = log_file.read_bytes()[said_before:].decode(errors="replace") if log_file.exists() else ""
+                if "shared memory block" not in said or time.monotonic() > deadline:
+                    raise _start_error(failure.stderr, log_file) from None
+                time.sleep(0.2)
 
     def _initialise(self, bin_dir: Path) -> None:
         arguments = ["--auth=trust", "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",

@@ -19,6 +19,7 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import structlog
 
@@ -173,12 +174,12 @@ def memory_conf() -> dict[str, str]:
     return {}
 
 
-def is_alive(pid: int) -> bool:
-    """Whether a process of this number exists and is a Postgres."""
+def process_of(pid: int) -> Literal["none", "postgres", "stranger"]:
+    """What the process of this number is. Numbers are given out again, in containers soon."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
-        return False
+        return "none"
     except PermissionError:
         pass
     try:
@@ -186,9 +187,9 @@ def is_alive(pid: int) -> bool:
     except OSError:  # no /proc: macOS
         ps = shutil.which("ps")
         if ps is None:
-            return True
+            return "postgres"
         name = subprocess.run([ps, "-o", "comm=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout  # noqa: S603
-    return "postgres" in name
+    return "postgres" if "postgres" in name else "stranger"
 
 
 def answers(socket_dir: Path) -> bool:

@@ -7,6 +7,7 @@ are not exposed and need not be.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -14,7 +15,7 @@ import orjson
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from schemas.errors import ConfigurationError, Invalid, LabelCrewError, Unavailable
-from store.errors import TRANSIENT, translated
+from store.errors import TRANSIENT, translated, unknown_function
 
 if TYPE_CHECKING:
     from postgrest import AsyncPostgrestClient
@@ -75,11 +76,11 @@ class SupabaseRpc:
         try:
             return (await self._api.rpc(function, body).execute()).data
         except APIError as failure:
-            raise _error_of(failure.code, failure.message, failure.details, failure.hint, function) from None
+            raise _error_of(failure.code, failure.message, failure.details, failure.hint, function, body) from None
 
 
 def _error_of(
-    code: object, message: str | None, details: str | None, hint: str | None, function: str
+    code: object, message: str | None, details: str | None, hint: str | None, function: str, params: Iterable[str]
 ) -> LabelCrewError:
     state = str(code or "")
     if state.startswith("PGRST3") or state == "401":
@@ -91,6 +92,8 @@ def _error_of(
         )
     if state.isdigit() and len(state) == 3:
         return Unavailable(f"Supabase does not answer (HTTP {state})")
+    if state == "PGRST202":
+        return unknown_function(function, (name.removeprefix("p_") for name in params))
     return translated(state, message or "", detail=details, hint=hint, function=function)
 
 
