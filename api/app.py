@@ -18,11 +18,11 @@ import store
 from api import VERSION, errors, middleware, openapi, web
 from api.auth import Authenticator, LocalTokens, TokenVerifier, local_secret
 from api.deps import Gateway
-from api.limiting import open_limiter
 from api.observability import MeasuredRpc, Metrics
 from api.routes import auth, datasets, export, items, jobs, models, ops, queue
 from api.supabase_tokens import SupabaseTokens
 from schemas.settings import Settings
+from store.cache import caches_of
 from store.rpc import Rpc
 
 ROUTERS = (auth, datasets, items, queue, models, jobs, export, ops)
@@ -91,7 +91,7 @@ def open_gateway(settings: Settings, rpc: Rpc) -> Gateway:
         rpc=rpc,
         authenticator=Authenticator(verifier),
         local_tokens=local,
-        limiter=open_limiter(settings, rpc),
+        limiter=caches_of(settings, rpc)[1],
     )
 
 

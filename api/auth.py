@@ -181,16 +181,16 @@ def _matches(stored: str, password: str) -> bool:
 async def make_login_link(rpc: Rpc, user_id: str, *, ttl_seconds: int = 24 * 3600) -> str:
     """A one-time sign-in token for a user. Only its hash is stored, so a copy of the database opens no door."""
     token = secrets.token_urlsafe(32)
-    await rpc.call("create_login_link", user=user_id, token_hash=hash_link(token), ttl_seconds=ttl_seconds)
+    await rpc.call("create_login_link", user=user_id, token_hash=digest(token), ttl_seconds=ttl_seconds)
     return token
 
 
 async def redeem_login_link(rpc: Rpc, token: str) -> dict[str, Any]:
     """The user behind a sign-in token, which then is spent. Raises ``link-used``."""
-    user: dict[str, Any] = await rpc.call("redeem_login_link", token_hash=hash_link(token))
+    user: dict[str, Any] = await rpc.call("redeem_login_link", token_hash=digest(token))
     return user
 
 
-def hash_link(token: str) -> str:
-    """What is stored of a sign-in token. The token is 256 random bits, so a plain SHA-256 is enough."""
-    return hashlib.sha256(token.encode()).hexdigest()
+def digest(text: str) -> str:
+    """SHA-256 in hex. What is stored of a sign-in token: that is 256 random bits, so nothing slower is needed."""
+    return hashlib.sha256(text.encode()).hexdigest()

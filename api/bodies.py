@@ -20,7 +20,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from schemas.labelsets import LabelClass
+from schemas.labelsets import ClassName
 from schemas.payloads import Boxes, Classification, Kind, Polygons, Segments, Spans
 from schemas.world import Claim, DatasetSettings, Modality, Role, User
 
@@ -120,8 +120,18 @@ class NewMember(Body):
 # datasets ------------------------------------------------------------------------------------------------------------
 
 
-class NewLabelClass(LabelClass):
-    """One class. ``key`` stays the same for ever and defaults to the name; the name may change later."""
+class NewLabelClass(Body):
+    """One class. Its ``key`` never changes, so a class that is renamed is sent with the key that it has."""
+
+    name: ClassName
+    key: Key | None = None
+    """The old key of a class of the same name, else the name, when left out."""
+    description: str = Field(default="", max_length=4000)
+    color: str = Field(default="", pattern=r"^(#[0-9a-fA-F]{6})?$")
+    """Like #2563eb; one of a readable palette when left out."""
+    hotkey: str = Field(default="", max_length=1)
+    examples: list[Annotated[str, StringConstraints(max_length=4000)]] = Field(default_factory=list, max_length=50)
+    retired: bool = False
 
 
 class NewLabelset(Body):
@@ -162,7 +172,7 @@ class NewDataset(Body):
 
 
 class DatasetPatch(Body):
-    """Only what is given changes; ``settings`` replaces the settings as a whole."""
+    """Only what is given changes, within `settings` too."""
 
     name: Name | None = None
     guidelines: Guidelines | None = None

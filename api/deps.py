@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from api.auth import Authenticator, LocalTokens, Principal
 from api.bodies import Id
-from api.limiting import Limiter
+from schemas.caching import RateLimiter
 from schemas.errors import Invalid, Unauthenticated
 from schemas.settings import Settings
 from store.rpc import Rpc
@@ -37,7 +37,7 @@ class Gateway:
     authenticator: Authenticator
     local_tokens: LocalTokens | None
     """Signs the tokens of local accounts; None when Supabase does."""
-    limiter: Limiter
+    limiter: RateLimiter
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server is asked to stop: streams that would never end by themselves end then."""
 

@@ -5,12 +5,13 @@ Headers follow draft-ietf-httpapi-ratelimit-headers-07: ``RateLimit-Limit``, ``-
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 
 from fastapi import Request
 
 from api.deps import Actor, Parts
-from api.limiting import Limiter
+from schemas.caching import RateLimiter
 from schemas.errors import RateLimited
 from schemas.settings import Settings
 
@@ -18,17 +19,18 @@ WINDOW_SECONDS = 60
 SIGN_INS_PER_MINUTE = 10
 
 
-async def take(limiter: Limiter, request: Request, name: str, who: str, most: int) -> None:
+async def take(limiter: RateLimiter, request: Request, name: str, who: str, most: int) -> None:
     """Counts one ``name`` for ``who``. Raises :class:`RateLimited` when ``most`` in a minute are used up."""
-    found = await limiter.hit(f"{name}:{who}", most, WINDOW_SECONDS)
-    reset = max(1, round(found["reset_seconds"]))
+    found = await limiter.hit(f"{name}:{who}", limit=most, window_seconds=WINDOW_SECONDS)
+    reset = math.ceil(found.reset_seconds)
     request.state.headers = {
         "RateLimit-Limit": str(most),
-        "RateLimit-Remaining": str(max(0, int(found["remaining"]))),
+        "RateLimit-Remaining": str(found.remaining),
         "RateLimit-Reset": str(reset),
     }
-    if not found["allowed"]:
-        raise RateLimited(f"at most {most} in a minute; try again in {reset} s", limit=most, retry_after=reset)
+    if not found.allowed:
+        wait = max(1, reset)
+        raise RateLimited(f"at most {most} in a minute; try again in {wait} s", limit=most, retry_after=wait)
 
 
 def per_minute(name: str, most: Callable[[Settings], int]) -> Callable[..., Awaitable[None]]:

@@ -27,7 +27,7 @@ INLINE_SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DO
 
 NOT_BUILT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>LabelCrew</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<style>:root{color-scheme:light dark}body{font:16px/1.6 system-ui,sans-serif;max-width:38rem;margin:15vh auto;padding:1rem}
+<style>:root{color-scheme:light dark}body{font:16px/1.6 sans-serif;max-width:38rem;margin:auto;padding:9vh 1rem}
 code{background:#8883;padding:.1em .35em;border-radius:.3em}</style>
 <h1>LabelCrew is running</h1>
 <p>The workspace has not been built yet. Run <code>make web</code>, then reload this page.</p>
@@ -49,8 +49,13 @@ def install(app: FastAPI, *, folder: Path = FOLDER, connect: tuple[str, ...] = (
     app.add_route("/{path:path}", page, include_in_schema=False)
 
 
+def workspace_built(folder: Path = FOLDER) -> bool:
+    """Whether there are pages to serve."""
+    return (folder / "index.html").is_file()
+
+
 def _serve(folder: Path, path: str, accept: str, connect: tuple[str, ...]) -> Response:
-    if not (folder / "index.html").is_file():
+    if not workspace_built(folder):
         if path == "" and "text/html" in accept:
             return HTMLResponse(NOT_BUILT, headers={"Content-Security-Policy": _policy((), connect)})
         return problem(404, "not-found", "the workspace has not been built", hint="Run `make web`; the API is at /v1.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import Request
 from starlette.responses import Response
 
-from api.auth import redeem_login_link, sign_in_with_password
+from api.auth import digest, redeem_login_link, sign_in_with_password
 from api.bodies import Grant, PasswordGrant, Token
 from api.deps import Actor, Db, Parts, answer
 from api.limits import SIGN_INS_PER_MINUTE, take
@@ -22,7 +22,7 @@ async def create_token(request: Request, parts: Parts, grant: Grant) -> Response
     if parts.local_tokens is None:
         raise error_of("invalid", "this server takes the tokens of Supabase Auth", hint="Sign in with Supabase Auth.")
     if isinstance(grant, PasswordGrant):
-        await take(parts.limiter, request, "sign-in", grant.email.casefold(), SIGN_INS_PER_MINUTE)
+        await take(parts.limiter, request, "sign-in", digest(grant.email.casefold()), SIGN_INS_PER_MINUTE)
         user = await sign_in_with_password(parts.rpc, grant.email, grant.password)
     else:
         user = await redeem_login_link(parts.rpc, grant.token)

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from api.bodies import MAX_INTEGER, DatasetPatch, NewDataset, NewLabelset, NewMember
 from api.deps import Actor, DatasetId, Db, Limit, UserId, answer
+from api.making import labelset_params, make_dataset
 from api.routes import resource
 from schemas.labelsets import Labelset
 from schemas.world import Dataset, Event, Member
@@ -25,17 +26,7 @@ async def list_datasets(db: Db, actor: Actor) -> Response:
 @router.post("", response_model=Dataset, status_code=201, summary="Create a dataset")
 async def create_dataset(db: Db, actor: Actor, body: NewDataset) -> Response:
     """Make a dataset, with its first labelset if one is given. You become its admin."""
-    settings = body.settings.model_dump(exclude_unset=True) if body.settings else {}
-    created = await db.call(
-        "create_dataset",
-        actor=actor,
-        name=body.name,
-        modality=body.modality,
-        guidelines=body.guidelines,
-        settings=settings,
-        labelset=_labelset(body.labelset) if body.labelset else None,
-    )
-    return answer(created, 201)
+    return answer(await make_dataset(db, actor, body), 201)
 
 
 @router.get("/{dataset_id}", response_model=Dataset, summary="Get a dataset")
@@ -47,7 +38,8 @@ async def get_dataset(db: Db, actor: Actor, dataset_id: DatasetId) -> Response:
 @router.patch("/{dataset_id}", response_model=Dataset, summary="Change a dataset")
 async def update_dataset(db: Db, actor: Actor, dataset_id: DatasetId, patch: DatasetPatch) -> Response:
     """Change the name, the guidelines or the settings. Needs the role admin."""
-    changes = patch.model_dump(exclude_unset=True, exclude_none=True)
+    given = patch.model_dump(exclude_unset=True)
+    changes = {name: value for name, value in given.items() if value is not None}
     return answer(await db.call("update_dataset", actor=actor, dataset=dataset_id, patch=changes))
 
 
@@ -73,12 +65,7 @@ async def list_labelsets(db: Db, actor: Actor, dataset_id: DatasetId) -> Respons
 async def create_labelset(db: Db, actor: Actor, dataset_id: DatasetId, body: NewLabelset) -> Response:
     """Change the classes or rules: a new version, from now on in force. Classes that are left out are retired, and
     answers that use them stay. A class keeps its ``key`` when it is renamed. Needs the role admin."""
-    return answer(await db.call("create_labelset", actor=actor, dataset=dataset_id, **_labelset(body)), 201)
-
-
-def _labelset(body: NewLabelset) -> dict[str, object]:
-    checked = Labelset.model_validate(body.model_dump())
-    return checked.model_dump(mode="json", exclude={"version"})
+    return answer(await db.call("create_labelset", actor=actor, dataset=dataset_id, **labelset_params(body)), 201)
 
 
 @router.get("/{dataset_id}/members", response_model=list[Member], tags=["members"], summary="List members")

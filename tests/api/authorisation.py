@@ -1,0 +1,89 @@
+"""Who may do what: every route with the least role that it takes. Documentation and test data in one.
+
+``ANYBODY`` needs no token, ``SIGNED_IN`` any account; the others are roles in the dataset concerned, each of which may
+do what the ones before it may. To those without a role in a dataset it does not exist: they get 404 where a member with
+too small a role gets 403.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+ANYBODY = "anybody"
+SIGNED_IN = "signed in"
+ANNOTATOR = "annotator"
+REVIEWER = "reviewer"
+ADMIN = "admin"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A route, the least role that may use it, and a request that succeeds for it.
+
+    ``{dataset}``, ``{item}``, ``{lease}``, ``{job}`` and ``{user}`` are filled in, in paths and bodies.
+    """
+
+    operation: str
+    method: str
+    path: str
+    least: str
+    body: Any = None
+    status: tuple[int, ...] = (200,)
+    """What a success looks like; a conflict is one, because whoever gets it was let in."""
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.operation
+
+
+LABELSET = {"classes": [{"name": "positive"}, {"name": "negative"}, {"name": "mixed"}]}
+ANSWER = {"payload": {"labels": ["positive"]}, "labelset_version": 1}
+FILE = {"file": ("reviews.csv", b"text\nA first row\n", "text/csv")}
+
+RULES: tuple[Rule, ...] = (
+    Rule("get_health", "GET", "/health", ANYBODY),
+    Rule("get_ready", "GET", "/ready", ANYBODY),
+    Rule("get_metrics", "GET", "/metrics", ANYBODY),
+    Rule("create_token", "POST", "/v1/auth/token", ANYBODY, {"grant": "link", "token": "x" * 43}, (401,)),
+    Rule("get_me", "GET", "/v1/auth/me", SIGNED_IN),
+    Rule("list_models", "GET", "/v1/models", SIGNED_IN),
+    Rule("list_datasets", "GET", "/v1/datasets", SIGNED_IN),
+    Rule("create_dataset", "POST", "/v1/datasets", SIGNED_IN, {"name": "Another"}, (201,)),
+    Rule("get_dataset", "GET", "/v1/datasets/{dataset}", ANNOTATOR),
+    Rule("update_dataset", "PATCH", "/v1/datasets/{dataset}", ADMIN, {"guidelines": "Be kind."}),
+    Rule("delete_dataset", "DELETE", "/v1/datasets/{dataset}", ADMIN, status=(204,)),
+    Rule("list_labelsets", "GET", "/v1/datasets/{dataset}/labelsets", ANNOTATOR),
+    Rule("create_labelset", "POST", "/v1/datasets/{dataset}/labelsets", ADMIN, LABELSET, (201,)),
+    Rule("list_members", "GET", "/v1/datasets/{dataset}/members", ANNOTATOR),
+    Rule(
+        "add_member",
+        "PUT",
+        "/v1/datasets/{dataset}/members",
+        ADMIN,
+        {"email": "newcomer@example.org", "role": "annotator"},
+    ),
+    Rule("remove_member", "DELETE", "/v1/datasets/{dataset}/members/{user}", ADMIN, status=(204,)),
+    Rule("list_activity", "GET", "/v1/datasets/{dataset}/activity", REVIEWER),
+    Rule("create_items", "POST", "/v1/datasets/{dataset}/items", ADMIN, {"rows": [{"text": "a new text"}]}),
+    Rule("import_file", "POST", "/v1/datasets/{dataset}/imports", ADMIN, status=(202,), options={"files": FILE}),
+    Rule("list_items", "GET", "/v1/datasets/{dataset}/items", ANNOTATOR),
+    Rule("get_item", "GET", "/v1/items/{item}", ANNOTATOR),
+    Rule("list_history", "GET", "/v1/items/{item}/history", ANNOTATOR),
+    Rule("claim_items", "POST", "/v1/datasets/{dataset}/claim", ANNOTATOR, {"count": 1}),
+    Rule("renew_lease", "POST", "/v1/leases/{lease}/renew", ANNOTATOR, {"token": 1}, (200, 409)),
+    Rule("release_lease", "POST", "/v1/leases/{lease}/release", ANNOTATOR, {"token": 1}, (200, 409)),
+    Rule("submit_annotation", "PUT", "/v1/items/{item}/annotation", ANNOTATOR, ANSWER, (200, 403, 409)),
+    Rule("undo_submit", "POST", "/v1/datasets/{dataset}/undo", ANNOTATOR, status=(200, 409)),
+    Rule("prelabel", "POST", "/v1/items/{item}/prelabel", ANNOTATOR, {"model": "local/minilm-l6"}),
+    Rule("list_similar", "GET", "/v1/items/{item}/similar", ANNOTATOR),
+    Rule("create_job", "POST", "/v1/datasets/{dataset}/jobs", ADMIN, {"kind": "embed"}, (202,)),
+    Rule("estimate_job", "POST", "/v1/datasets/{dataset}/jobs/estimate", ADMIN, {"kind": "prelabel"}),
+    Rule("list_jobs", "GET", "/v1/datasets/{dataset}/jobs", ANNOTATOR),
+    Rule("get_job", "GET", "/v1/jobs/{job}", ANNOTATOR),
+    Rule("follow_job", "GET", "/v1/jobs/{job}/events", ANNOTATOR),
+    Rule("pause_job", "POST", "/v1/jobs/{job}/pause", ADMIN, status=(200, 409)),
+    Rule("resume_job", "POST", "/v1/jobs/{job}/resume", ADMIN, status=(200, 409)),
+    Rule("cancel_job", "POST", "/v1/jobs/{job}/cancel", ADMIN, status=(200, 409)),
+    Rule("export_items", "GET", "/v1/datasets/{dataset}/export", REVIEWER),
+)
