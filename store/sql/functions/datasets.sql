@@ -64,8 +64,10 @@ language sql immutable as $$ select coalesce((p_settings ->> 'lease_seconds')::i
 create or replace function labelcrew.state_counts(p_dataset uuid) returns jsonb
 language sql stable set search_path = ''
 as $$
-  select coalesce(jsonb_object_agg(c.state, c.n), '{}')
-  from (select state, sum(n) as n from labelcrew.item_counts where dataset_id = p_dataset group by state) c
+  select jsonb_object_agg(s.state, coalesce(c.n, 0))
+  from unnest(labelcrew.item_states()) s (state) left join (
+    select state, sum(n) as n from labelcrew.item_counts where dataset_id = p_dataset group by state
+  ) c using (state)
 $$;
 
 create or replace function labelcrew.dataset_json(p_dataset labelcrew.datasets, p_role text) returns jsonb
@@ -220,6 +222,7 @@ begin
   delete from labelcrew.annotations where dataset_id = p_dataset;
   delete from labelcrew.embeddings where dataset_id = p_dataset;
   delete from labelcrew.items where dataset_id = p_dataset;
+  delete from labelcrew.item_counts where dataset_id = p_dataset;
   delete from labelcrew.datasets where id = p_dataset;
   perform labelcrew.record_event(p_dataset, p_actor, 'dataset_deleted', p_dataset, jsonb_build_object('name', v_name));
   return jsonb_build_object('deleted', true);

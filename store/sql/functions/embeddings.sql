@@ -24,9 +24,7 @@ begin
     select coalesce(jsonb_agg(jsonb_build_object('id', x.id, 'seq', x.seq, 'text', x.text) order by x.seq), '[]')
     from (
       select i.*
-      from unnest(array[
-        'new', 'drafted', 'annotated', 'reviewed', 'verified', 'returned', 'skipped', 'auto_accepted'
-      ]) s (state) cross join lateral (
+      from unnest(labelcrew.item_states()) s (state) cross join lateral (
         select i.id, i.seq, i.text from labelcrew.items i
         where i.dataset_id = p_dataset and i.state = s.state and i.seq > p_after and i.text is not null
           and not exists (select from labelcrew.embeddings e where e.item_id = i.id and e.model = p_model)

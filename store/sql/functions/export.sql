@@ -22,9 +22,7 @@ begin
   perform labelcrew.require_role(p_actor, p_dataset, 'reviewer');
   with page as materialized (
     select i.id, i.seq
-    from unnest(coalesce(v_states, array[
-      'new', 'drafted', 'annotated', 'reviewed', 'verified', 'returned', 'skipped', 'auto_accepted'
-    ])) s (state) cross join lateral (
+    from unnest(coalesce(v_states, labelcrew.item_states())) s (state) cross join lateral (
       select i.id, i.seq from labelcrew.items i
       where i.dataset_id = p_dataset and i.state = s.state and i.seq > p_after
         and (v_labels is null or i.labels && v_labels)

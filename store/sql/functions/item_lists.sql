@@ -5,6 +5,41 @@
 -- sorted; when there are more, they are so common that reading along the order finds a page's worth soon. Which of the
 -- two is not left to statistics, which a fresh import does not have yet.
 
+-- Indexes the words of up to about `p_most` items that were taken in since the last time, oldest first. Two who come at
+-- once wait for each other: when this returns, everything taken in before is found, up to `p_most`.
+create or replace function labelcrew.index_words(p_dataset uuid, p_most int) returns int
+language plpgsql set search_path = ''
+as $$
+declare
+  v_pending labelcrew.words_pending;
+  v_done int := 0;
+  v_count int;
+begin
+  loop
+    select * into v_pending from labelcrew.words_pending where dataset_id = p_dataset order by id limit 1 for update;
+    exit when v_pending.id is null or v_done >= p_most;
+    insert into labelcrew.item_words (item_id, dataset_id, words)
+    select i.id, p_dataset, to_tsvector('simple', left(i.text, 100000))
+    from unnest(labelcrew.item_states()) s (state) join labelcrew.items i
+      on i.dataset_id = p_dataset and i.state = s.state and i.seq between v_pending.first_seq and v_pending.last_seq
+    where i.text is not null
+    on conflict do nothing;
+    get diagnostics v_count = row_count;
+    v_done := v_done + v_count;
+    delete from labelcrew.words_pending where id = v_pending.id;
+  end loop;
+  if v_done > 1000 then
+    perform gin_clean_pending_list('labelcrew.item_words_words'::regclass);
+  end if;
+  return v_done;
+end
+$$;
+
+-- For the worker that imports: spares the first search the work. Returns how many items were indexed; 0 means all are.
+create or replace function labelcrew_api.index_words(p_dataset uuid, p_most int default 20000) returns jsonb
+language sql security definer set search_path = ''
+as $$ select to_jsonb(labelcrew.index_words(p_dataset, p_most)) $$;
+
 -- A query for all the words of `p_words`; words of three letters or more also match as beginnings. Null without words.
 create or replace function labelcrew.words_query(p_words text) returns tsquery
 language sql immutable set search_path = ''
@@ -49,13 +84,14 @@ end
 $$;
 
 -- `p_sort`: seq, -seq, priority (highest first), probability (lowest first), -probability, -updated. Items without a
--- probability come last in both. `total` is known when only states are asked for.
+-- probability come last in both. `total` is known when only states are asked for. Not stable only because a search may
+-- first have to index words.
 create or replace function labelcrew_api.list_items(
   p_actor uuid, p_dataset uuid, p_states text[] default null, p_label text default null, p_q text default null,
   p_sources text[] default null, p_min_probability float8 default null, p_max_probability float8 default null,
   p_cursor text default null, p_limit int default 50, p_sort text default 'seq'
 ) returns jsonb
-language plpgsql stable security definer set search_path = ''
+language plpgsql security definer set search_path = ''
 as $$
 declare
   c_common constant int := 5000;
@@ -64,9 +100,7 @@ declare
   v_q text := nullif(btrim(p_q), '');
   v_words tsquery := labelcrew.words_query(v_q);
   v_selective bool := coalesce(v_label, v_q, p_sources::text, p_min_probability::text, p_max_probability::text) is not null;
-  v_states text[] := coalesce(p_states, array[
-    'new', 'drafted', 'annotated', 'reviewed', 'verified', 'returned', 'skipped', 'auto_accepted'
-  ]);
+  v_states text[] := coalesce(p_states, labelcrew.item_states());
   v_key text;
   v_seq bigint;
   v_filter text := '';
@@ -84,9 +118,7 @@ begin
   if p_sort is null or p_sort not in ('seq', '-seq', 'priority', 'probability', '-probability', '-updated') then
     perform labelcrew.fail('invalid', format('there is no order %s', p_sort));
   end if;
-  if not v_states <@ array[
-    'new', 'drafted', 'annotated', 'reviewed', 'verified', 'returned', 'skipped', 'auto_accepted'
-  ] then
+  if not v_states <@ labelcrew.item_states() then
     perform labelcrew.fail('invalid', 'there is no such state');
   end if;
   if p_cursor is not null then
@@ -96,7 +128,7 @@ begin
     v_states := array_remove(v_states, 'new');  -- nobody and nothing has answered these
   end if;
   if v_q is not null then
-    perform gin_clean_pending_list('labelcrew.items_words'::regclass);
+    perform labelcrew.index_words(p_dataset, 200000);
   end if;
 
   -- Every piece below is a constant; what the caller sent is only ever a parameter:
@@ -105,8 +137,8 @@ begin
     v_filter := v_filter || ' and i.labels @> array[$3]';
   end if;
   if v_q is not null then
-    v_filter := v_filter
-      || ' and (to_tsvector(''simple'', left(i.text, 100000)) @@ $4 or i.external_id = $5)';
+    v_filter := v_filter || ' and (i.external_id = $5 or exists (
+      select from labelcrew.item_words w where w.item_id = i.id and w.words @@ $4))';
   end if;
   if p_sources is not null then
     v_filter := v_filter || ' and i.source = any ($6)';
@@ -146,10 +178,10 @@ begin
         'labelcrew.item_labels l join labelcrew.items i on i.id = l.item_id
          where l.dataset_id = $1 and l.label = $3 and i.state = any ($2)'
       when v_q is not null then
-        '(select w.* from labelcrew.items w
-          where w.dataset_id = $1 and to_tsvector(''simple'', left(w.text, 100000)) @@ $4
+        '(select w.item_id from labelcrew.item_words w where w.dataset_id = $1 and w.words @@ $4
           union
-          select x.* from labelcrew.items x where x.dataset_id = $1 and x.external_id = $5) i
+          select x.id from labelcrew.items x where x.dataset_id = $1 and x.external_id = $5) w (item_id)
+         join labelcrew.items i on i.id = w.item_id
          where i.state = any ($2)'
       when p_sources is not null then
         'unnest($6) s (source) join labelcrew.items i on i.dataset_id = $1 and i.source = s.source

@@ -1,5 +1,9 @@
 -- Items: taking them in by thousands, listing them in any order at any depth, and telling the story of one.
 
+create or replace function labelcrew.item_states() returns text[]
+language sql immutable parallel safe
+as $$ select array['new', 'drafted', 'annotated', 'reviewed', 'verified', 'returned', 'skipped', 'auto_accepted'] $$;
+
 -- Shapes. They are written without `set search_path`, and name everything in full, so that Postgres inlines them.
 
 create or replace function labelcrew.prediction_json(p labelcrew.predictions) returns jsonb
@@ -214,6 +218,9 @@ begin
       select n, item_id, row_number() over (partition by item_id order by n) = 1 as first_use
       from labelcrew.matched_rows(p_dataset, p_rows)
     ) m left join unnest(v_created_ids) c (id) on c.id = m.item_id;
+  end if;
+  if v_created > 0 then
+    insert into labelcrew.words_pending (dataset_id, first_seq, last_seq) values (p_dataset, v_first, v_last);
   end if;
   perform labelcrew.record_event(p_dataset, p_actor, 'items_created', p_job, jsonb_build_object(
     'created', v_created, 'existing', v_total - v_created, 'labelled', v_updated,

@@ -185,7 +185,7 @@ declare
   v_dataset uuid;
   v_states text[] := case
     when p_exclude_human then array['new', 'drafted', 'returned']
-    else array['new', 'drafted', 'annotated', 'reviewed', 'verified', 'returned', 'skipped', 'auto_accepted']
+    else labelcrew.item_states()
   end;
 begin
   select dataset_id into v_dataset from labelcrew.jobs where id = p_job;

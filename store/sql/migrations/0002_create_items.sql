@@ -1,5 +1,5 @@
--- What there is to label: labelsets, items, and two small tables that are kept beside the items so that no list ever
--- counts or scans them: how many items are in each state, and which items carry which label.
+-- What there is to label: labelsets, items, and what is kept beside the items so that no list ever counts or scans them:
+-- how many items are in each state, which items carry which label, and the words of their texts.
 
 create table labelcrew.labelsets (
   dataset_id uuid not null references labelcrew.datasets (id) on delete cascade,
@@ -42,9 +42,12 @@ create type labelcrew.hold as (user_id uuid, until timestamptz);
 
 -- `token`, `held` and `answered_by` are what the queue decides by. They stand on the row itself because a claim locks the
 -- row and, when somebody else was faster, looks again at the row only.
+--
+-- `dataset_id` has no foreign key of its own, which would cost an import a tenth of its speed: an item is counted by the
+-- statement that inserts it, and the counter has one.
 create table labelcrew.items (
   id uuid primary key default gen_random_uuid(),
-  dataset_id uuid not null references labelcrew.datasets (id) on delete cascade,
+  dataset_id uuid not null,
   seq bigint not null generated always as identity,
   external_id text check (length(external_id) between 1 and 500),
   content_hash bytea not null,
@@ -86,9 +89,6 @@ create index items_by_update on labelcrew.items (dataset_id, state, updated_at, 
 create index items_by_source on labelcrew.items (dataset_id, source, seq) where source is not null;
 create index items_to_claim on labelcrew.items (dataset_id, (- priority), seq)
   where state in ('new', 'drafted', 'returned');
--- An import appends to the pending list and never stops to merge it; the first search afterwards does (or a vacuum).
-create index items_words on labelcrew.items using gin (to_tsvector('simple', left(text, 100000)))
-  with (fastupdate = on, gin_pending_list_limit = 2000000);
 
 create function labelcrew.refuse_illegal_move() returns trigger
 language plpgsql set search_path = ''
@@ -110,9 +110,9 @@ create trigger items_move before update of state on labelcrew.items
 for each row when (old.state <> new.state) execute function labelcrew.refuse_illegal_move();
 
 -- Sixteen counters a state, of which a connection always takes the same, so that people who submit at once do not wait
--- for one another. The truth is the sum.
+-- for one another. The truth is the sum. The foreign key does not cascade, so that no dataset goes before its items.
 create table labelcrew.item_counts (
-  dataset_id uuid not null references labelcrew.datasets (id) on delete cascade,
+  dataset_id uuid not null references labelcrew.datasets (id),
   state text not null,
   slot int not null,
   n bigint not null,
@@ -128,6 +128,24 @@ create table labelcrew.item_labels (
   item_id uuid not null,
   primary key (dataset_id, label, seq)
 );
+
+-- The words of the texts are indexed after the import, by a worker or by the first search (labelcrew.index_words): doing
+-- it with the import would take half its speed, and on the items' own table every change of an item would do it again.
+create table labelcrew.item_words (
+  item_id uuid primary key,
+  dataset_id uuid not null,
+  words tsvector not null
+);
+create index item_words_words on labelcrew.item_words using gin (words);
+
+-- Ranges of seq whose words are not indexed yet.
+create table labelcrew.words_pending (
+  id bigint generated always as identity primary key,
+  dataset_id uuid not null references labelcrew.datasets (id) on delete cascade,
+  first_seq bigint not null,
+  last_seq bigint not null
+);
+create index words_pending_dataset on labelcrew.words_pending (dataset_id, id);
 
 create function labelcrew.count_items() returns trigger
 language plpgsql set search_path = ''
@@ -146,6 +164,7 @@ begin
     on conflict (dataset_id, state, slot) do update set n = c.n + excluded.n, changed_at = excluded.changed_at;
     delete from labelcrew.item_labels l using old_items o, unnest(o.labels) as k (label)
     where l.dataset_id = o.dataset_id and l.label = k.label and l.seq = o.seq;
+    delete from labelcrew.item_words w using old_items o where w.item_id = o.id;
   else
     if not exists (
       select from old_items o join new_items n using (id)
