@@ -35,6 +35,9 @@ _OUT_OF_DATE = {"42883", "PGRST202", "3F000", "PGRST106", "42P01"}
 TRANSIENT = {"40001", "40P01"}
 """Serialization failure and deadlock: the transaction did nothing and may simply be run again."""
 
+TURNED_AWAY = {"57P01", "57P03"}
+"""Shutting down, starting up. A server that says so has not committed: it answers a query before it commits it."""
+
 
 def translated(  # noqa: PLR0911 - a table of cases
     sqlstate: str | None, message: str, *, detail: str | None = None, hint: str | None = None, function: str = ""
@@ -62,8 +65,8 @@ def translated(  # noqa: PLR0911 - a table of cases
 
 def from_psycopg(failure: psycopg.Error, function: str = "") -> LabelCrewError:
     """The product's error for one that psycopg raised."""
-    if failure.sqlstate is None:
-        return unavailable(failure)
+    if failure.sqlstate is None:  # psycopg's own: a value that it cannot send, or a connection that broke
+        return Invalid(str(failure)) if isinstance(failure, psycopg.DataError) else unavailable(failure)
     diag = failure.diag
     return translated(
         failure.sqlstate,

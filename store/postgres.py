@@ -8,6 +8,7 @@ the functions and nothing else.
 from __future__ import annotations
 
 import select
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -20,7 +21,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from schemas.errors import Invalid, Unavailable, error_of
-from store.errors import TRANSIENT, from_psycopg, unavailable, unknown_function
+from store.errors import TRANSIENT, TURNED_AWAY, from_psycopg, unavailable, unknown_function
 
 STATEMENT_SECONDS = 30.0
 CONNECT_SECONDS = 10
@@ -66,7 +67,6 @@ class PostgresRpc:
             max_size=pool_size,
             open=False,
             configure=_configure,
-            check=_check,
             timeout=CONNECT_SECONDS,
             kwargs={"autocommit": True, "connect_timeout": CONNECT_SECONDS, "application_name": "labelcrew"},
         )
@@ -97,14 +97,14 @@ class PostgresRpc:
                 params[name] = Jsonb(params[name], dumps=orjson.dumps)
             try:
                 return await self._execute(statement, params, timeout)
-            except (psycopg.Error, PoolTimeout) as failure:
+            except psycopg.Error as failure:
                 if not _may_retry(failure, statement):
                     raise
             return await self._again(statement, params, timeout)
-        except psycopg.Error as failure:
-            raise from_psycopg(failure, function) from None
         except PoolTimeout:
             raise Unavailable("the database has no connection free") from None
+        except psycopg.Error as failure:
+            raise from_psycopg(failure, function) from None
         except (orjson.JSONEncodeError, UnicodeEncodeError) as failure:
             raise Invalid(f"a value cannot be stored: {failure}") from None
 
@@ -113,7 +113,8 @@ class PostgresRpc:
         await self._pool.close()
 
     async def _execute(self, statement: _Statement, params: dict[str, Any], timeout: float | None) -> Any:  # noqa: ASYNC109
-        async with self._pool.connection() as connection:
+        connection = await self._take()
+        try:
             if timeout is None:
                 cursor = await connection.execute(statement.query, params, prepare=True)
                 row = await cursor.fetchone()
@@ -122,7 +123,19 @@ class PostgresRpc:
                     await connection.execute("select set_config('statement_timeout', %s, true)", [f"{timeout:.3f}s"])
                     cursor = await connection.execute(statement.query, params, prepare=True)
                     row = await cursor.fetchone()
+        finally:
+            await self._pool.putconn(connection)
         return row[0] if row else None
+
+    async def _take(self) -> psycopg.AsyncConnection:
+        """A live connection. Dead ones are thrown away without a round trip and without the pool's pause between."""
+        deadline = time.monotonic() + CONNECT_SECONDS
+        while True:
+            connection = await self._pool.getconn(timeout=max(0.0, deadline - time.monotonic()))
+            if _is_idle(connection):
+                return connection
+            await connection.close()
+            await self._pool.putconn(connection)
 
     async def _again(self, statement: _Statement, params: dict[str, Any], timeout: float | None) -> Any:  # noqa: ASYNC109
         retrying = AsyncRetrying(
@@ -154,10 +167,12 @@ class PostgresRpc:
 
 
 def _may_retry(failure: BaseException, statement: _Statement) -> bool:
-    """Whether running it again cannot do it twice: it was rolled back, or it only reads."""
-    if isinstance(failure, psycopg.Error) and failure.sqlstate in TRANSIENT:
+    """Whether running it again cannot do it twice: the server said that it was rolled back, or it only reads."""
+    if isinstance(failure, PoolTimeout):
+        return False
+    if isinstance(failure, psycopg.Error) and failure.sqlstate in TRANSIENT | TURNED_AWAY:
         return True
-    lost = isinstance(failure, psycopg.OperationalError) and failure.sqlstate in {None, "57P01", "57P02", "57P03"}
+    lost = isinstance(failure, psycopg.OperationalError) and failure.sqlstate in {None, "57P02"}
     return lost and statement.reads_only
 
 
@@ -172,12 +187,10 @@ async def _configure(connection: psycopg.AsyncConnection) -> None:
     )
 
 
-async def _check(connection: psycopg.AsyncConnection) -> None:
-    """Refuse a pooled connection that the server has closed meanwhile, without a round trip.
-
-    An idle connection has nothing to read. If there is something, it is the end, or the server's last words.
-    """
+def _is_idle(connection: psycopg.AsyncConnection) -> bool:
+    """Whether there is nothing to read: on a connection that nobody uses, it would be its end, or the last words."""
+    if connection.closed:
+        return False
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
-    if poll.poll(0):
-        raise psycopg.OperationalError("the server closed the connection while it was idle")
+    return not poll.poll(0)
