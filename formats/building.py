@@ -187,7 +187,12 @@ def _from_cells(table: Table, chosen: Chosen) -> Callable[[int, Sequence[Any]], 
             spans = spans or None
         if meta_at >= 0 and cells[meta_at]:
             _merge(metadata, cells[meta_at])
-        return Row(line, text, _id(external_id), metadata, _label(label), spans)
+        # most are strings or absent: a call for each would cost a twentieth of an import
+        if external_id is not None:
+            external_id = (external_id.strip() or None) if type(external_id) is str else _id(external_id)
+        if label is not None and type(label) is not str:
+            label = _label(label)
+        return Row(line, text, external_id, metadata, label, spans)
 
     return make
 

@@ -59,29 +59,50 @@ class Dialect:
 def sniff(lines: Sequence[str], delimiters: Sequence[str] = DELIMITERS) -> Dialect:
     """The dialect of a file from its first lines.
 
-    The first row decides how wide a row is; the delimiter under which most rows have that width wins, wider rows before
-    narrow ones. A file whose first row no delimiter cuts has one column.
+    The first row decides how wide a row is. The delimiter under which most rows have that width wins, one that cuts
+    known column names out of the first row before others, wider rows before narrow ones. A file whose first row no
+    delimiter cuts has one column.
     """
     best: tuple[float, int] = (0.0, 0)
     found = Dialect(delimiters[0], 1)
     narrow: tuple[float, Dialect] = (-1.0, found)
     for delimiter in delimiters:
         dialect = Dialect(delimiter, 1)
-        rows = [row for row in islice(dialect.reader(lines, strict=False), SAMPLE) if row]
-        if not rows:
+        rows = _lenient_rows(dialect, lines)
+        if not rows or not rows[0]:
             continue
-        width = len(rows[0])
-        if len(rows) > 2:
-            rows.pop()  # may be cut off
-        share = sum(len(row) == width for row in rows) / len(rows)
+        first = rows[0]
+        width = len(first)
+        if len(rows) > 2 or any("\n" in cell for cell in rows[-1]):
+            rows.pop()  # the sample may end within it, or a stray quote have swallowed what follows
+        share = sum(len(row) == width for row in rows) / max(1, len(rows))
         if width == 1:
             if share > narrow[0]:
                 narrow = (share, Dialect(delimiter, 1))
-        elif share >= 0.6 and (round(share, 1), width) > best:
-            best, found = (round(share, 1), width), Dialect(delimiter, width)
+        else:
+            score = round(share, 1) + any(_plain_name(cell) in known_names() for cell in first)
+            if score >= 0.6 and (score, width) > best:
+                best, found = (score, width), Dialect(delimiter, width)
     if found.width == 1:
         found = narrow[1]
     return Dialect(found.delimiter, found.width, quoted=not _quotes_are_text(lines, found))
+
+
+def _lenient_rows(dialect: Dialect, lines: Sequence[str]) -> list[list[str]]:
+    """The rows of a sample; what is not CSV at all in this dialect is a row without cells."""
+    rows: list[list[str]] = []
+    reader = dialect.reader(lines, strict=False)
+    while len(rows) < SAMPLE:
+        try:
+            row = next(reader, None)
+        except csv.Error:
+            rows.append([])
+            continue
+        if row is None:
+            break
+        if row:
+            rows.append(row)
+    return rows
 
 
 def _quotes_are_text(lines: Sequence[str], dialect: Dialect) -> bool:
@@ -101,7 +122,7 @@ def is_header(rows: Sequence[Sequence[str]], options: ReadOptions) -> bool:
     """
     first = [cell.strip() for cell in rows[0]]
     asked = {c for c in (options.text_column, options.id_column, options.label_column) if c}
-    lowered = [cell.casefold().replace(" ", "_") for cell in first]
+    lowered = [_plain_name(cell) for cell in first]
     if asked & set(first) or set(lowered) & known_names():
         return True
     body = [row for row in rows[1:] if len(row) == len(first)]
@@ -112,6 +133,10 @@ def is_header(rows: Sequence[Sequence[str]], options: ReadOptions) -> bool:
     repeated = any(row[i].strip() == first[i] for row in body for i in range(len(first)))
     longer = any(sum(len(row[i]) for row in body) > 2 * len(body) * len(first[i]) for i in range(len(first)))
     return above_numbers or (longer and not repeated)
+
+
+def _plain_name(cell: str) -> str:
+    return cell.strip().strip("\ufeff").casefold().replace(" ", "_")
 
 
 def _number(cell: str) -> bool:

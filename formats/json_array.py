@@ -27,6 +27,10 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 def read(source: Source, options: ReadOptions) -> Table:
     """Open a JSON array of objects. Elements that are bare strings count as ``{"text": …}``."""
     source.look_through()
+    # NUL bytes are the other halves of UTF-16
+    begin = source.head(256).replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")[:1]
+    if begin == b"[" and source.tail.replace(b"\0", b"").rstrip()[-1:] != b"]":
+        raise error_of("unreadable-file", f"{source.name}: the array is cut off")
     return objects_table(_Elements(source).run(), source)
 
 

@@ -7,7 +7,7 @@ dictionary are read as one, so a text that occurs a million times is held once, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from formats.building import plain
@@ -51,7 +51,7 @@ def read(source: Source, options: ReadOptions) -> Table:
         left = [f.name for f in opened.schema_arrow if _is_binary(f.type)]
         source.notices.append(f"Binary columns are left out: {', '.join(left)}.")
     records = _records(opened, names, source)
-    head = [record for record, _ in zip(records, range(200), strict=False)]
+    head = list(islice(records, 200))
     return Table(names, [cells for _, cells in head], chain(head, records))
 
 

@@ -38,6 +38,9 @@ BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _NOT_TEXT = re.compile("[\ud800-\udfff]")
+_MARK = "labelcrew.mark"
+# Python's own surrogateescape only knows encodings that contain ASCII, so not UTF-16
+codecs.register_error(_MARK, lambda error: ("\udcff", getattr(error, "end", 0)))
 
 
 class Source:
@@ -56,6 +59,8 @@ class Source:
         self.newline = "\n"
         self.has_nul = False
         """Whether a NUL may come up somewhere, so that readers have to look."""
+        self.tail = b""
+        """The last bytes of the file."""
         self._owned = owned
         self._position = 0
         self._start = file.tell()
@@ -136,6 +141,7 @@ class Source:
         if scan.newlines == 0 and scan.returns > 0:
             self.newline = "\r"
         self.has_nul = scan.nul
+        self.tail = scan.tail
         if self.options.encoding:
             self.encoding = _codec(self.options.encoding)
         elif marked:
@@ -165,7 +171,7 @@ class Source:
     def text(self) -> Iterator[tuple[str, bool]]:
         """Decoded pieces, without a byte order mark, and whether a piece holds bytes that are not text.
 
-        Such bytes come out as lone surrogates (U+DC80 to U+DCFF), which no correct file can hold.
+        Such bytes come out as a lone surrogate, U+DCFF, which no correct file can hold.
         """
         decoder = codecs.getincrementaldecoder(self.encoding)("strict")
         first = True
@@ -230,11 +236,13 @@ class _Scan:
     def __init__(self) -> None:
         self.newlines = self.returns = self.valid = self.invalid = 0
         self.nul = self.not_1252 = False
+        self.tail = b""
         self._carry = b""
 
     def see(self, chunk: bytes) -> None:
         self.newlines += chunk.count(b"\n")
         self.returns += chunk.count(b"\r")
+        self.tail = (self.tail + chunk[-256:])[-256:]
         self.nul = self.nul or b"\0" in chunk or b"\\u0000" in chunk
         data = self._carry + chunk
         cut = data.rfind(b"\n") + 1
@@ -272,7 +280,7 @@ def _decode(decoder: codecs.IncrementalDecoder, data: bytes, *, final: bool) -> 
     try:
         return decoder.decode(data, final), False
     except UnicodeDecodeError:
-        decoder.errors = "surrogateescape"
+        decoder.errors = _MARK
         try:
             return decoder.decode(data, final), True
         finally:
