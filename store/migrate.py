@@ -11,6 +11,7 @@ file defines.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 
 import psycopg
@@ -142,9 +143,10 @@ async def migrate(dsn: str) -> list[str]:
                 await connection.execute("select pg_advisory_xact_lock(%s)", [LOCK])
                 return await _migrate(connection)
         except psycopg.errors.InsufficientPrivilege as refused:
+            statements = _admin_sql(connection.info.user, connection.info.dbname)
             raise ConfigurationError(
                 f"the account of DATABASE_URL may not set the database up: {refused.diag.message_primary}",
-                hint=f"Let an administrator run this once, then try again:\n{_admin_sql(connection.info.user)}",
+                hint=f"Let an administrator run this once, then try again:\n{statements}",
             ) from None
 
 
@@ -235,12 +237,12 @@ async def _migrate(connection: psycopg.AsyncConnection) -> list[str]:
     await _run(connection, BOOTSTRAP)
     for file in migrations():
         if file.name in now.pending:
-            await _run(connection, file.filled(extensions))
+            await _apply(connection, file, extensions)
             await _run(connection, _note_migration(file))
     await _run(connection, DROP_API)
     await _run(connection, DEFER_CHECKS)
     for file in function_files():
-        await _run(connection, file.filled(extensions))
+        await _apply(connection, file, extensions)
     await _run(connection, CHECK_BODIES)
     await _run(connection, DROP_STALE_HELPERS)
     await _run(connection, FORGET_FUNCTION_FILES)
@@ -275,13 +277,13 @@ def _extension_sql(schema: str) -> list[str]:
     ]
 
 
-def _admin_sql(user: str) -> str:
+def _admin_sql(user: str, database: str) -> str:
     return "\n".join([
         *_extension_sql("extensions"),
         "create role labelcrew_service nologin;",
         f"grant labelcrew_service to {_quoted(user)};",
         f"grant usage on schema extensions to {_quoted(user)};",
-        f"grant create on database current_database to {_quoted(user)};",
+        f"grant create on database {_quoted(database)} to {_quoted(user)};",
     ])  # fmt: skip
 
 
@@ -301,11 +303,20 @@ def _note_function_file(file: SqlFile) -> str:
 
 
 def _quoted(name: str) -> str:
-    return sql.Identifier(name).as_string()
+    """As ``regnamespace::text`` would: quoted where it has to be."""
+    return name if re.fullmatch("[a-z_][a-z0-9_]*", name) else sql.Identifier(name).as_string()
 
 
 def _literal(text: str) -> str:
     return sql.Literal(text).as_string()
+
+
+async def _apply(connection: psycopg.AsyncConnection, file: SqlFile, extensions: str) -> None:
+    try:
+        await _run(connection, file.filled(extensions))
+    except psycopg.Error as failure:
+        failure.add_note(f"in {file.name}.sql")
+        raise
 
 
 async def _run(connection: psycopg.AsyncConnection, text: str) -> None:
