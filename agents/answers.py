@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from agents.data import quoted
 from agents.quotes import find_quote
 from schemas.errors import LabelCrewError, error_of
+from schemas.labeling import Example
 from schemas.labelsets import Labelset, answer_schema, check_payload
 from schemas.payloads import Classification, Payload, Span, Spans
 
@@ -210,7 +212,11 @@ def _without_enum(node: Any) -> Any:
     return node
 
 
-def show_examples(labelset: Labelset, examples: Sequence[tuple[str, Payload]]) -> list[tuple[str, dict[str, Any]]]:
-    """Verified examples as text and answer; those of another kind than the labelset's are left out."""
+def show_examples(labelset: Labelset, examples: Sequence[Example]) -> str:
+    """Verified examples as lines of data, text and answer; those of another kind than the labelset's are left out."""
     kind = Spans if labelset.kind == "spans" else Classification
-    return [(text, show_payload(labelset, text, p)) for text, p in examples if isinstance(p, kind)]
+    return "\n".join(
+        f"{quoted(example.text)} => {quoted(show_payload(labelset, example.text, example.payload))}"
+        for example in examples
+        if isinstance(example.payload, kind)
+    )

@@ -87,7 +87,7 @@ class PrelabelAgent:
         self._size = batch_size
         self._spend = spend
         self._logprobs = logprobs and labelset.kind == "classification"
-        self._fixed = {"guidelines": guidelines.strip(), "classes": show_classes(labelset), **_rules(labelset)}
+        self._fixed = {"guidelines": guidelines.strip(), "classes": show_classes(labelset), **rules_of(labelset)}
 
     async def draft_batch(self, items: Sequence[PrelabelInput], examples: Sequence[Example] = ()) -> list[Draft]:
         """One draft for each item, in order. Raises what concerns the whole run, with the drafts done before it."""
@@ -98,7 +98,7 @@ class PrelabelAgent:
     ) -> list[Drafted]:
         """As :meth:`draft_batch`, with what speaks against each draft."""
         works = [_Work(item) for item in items]
-        shown = self._show_examples(examples)
+        shown = show_examples(self.labelset, examples)
         try:
             await _all([self._answer(batch, shown) for batch in self._pack(works)])
         except LabelCrewError as error:
@@ -196,10 +196,6 @@ class PrelabelAgent:
             room -= length
         return batches
 
-    def _show_examples(self, examples: Sequence[Example]) -> str:
-        shown = show_examples(self.labelset, [(e.text, e.payload) for e in examples])
-        return "\n".join(f"{quoted(text)} => {quoted(answer)}" for text, answer in shown)
-
     def _drafted(self, work: _Work) -> Drafted:
         shared_fields: dict[str, Any] = {
             "item_id": work.item.item_id,
@@ -245,7 +241,8 @@ def _show_class(label_class: LabelClass) -> str:
     return line
 
 
-def _rules(labelset: Labelset) -> dict[str, str]:
+def rules_of(labelset: Labelset) -> dict[str, str]:
+    """The prompts' variable that says what the labelset allows."""
     if labelset.kind == "spans":
         return {"overlap": "spans may overlap" if labelset.allow_overlap else "no two spans may overlap"}
     return {"choice": "every class that fits, or none," if labelset.multi else "exactly one class"}

@@ -27,6 +27,6 @@ What stays the same from call to call stands first (instructions, guidelines, cl
 that providers' prompt caches hit.
 """
 
-from prompts.loader import Message, Prompt, load_prompt, prompt_names
+from prompts.loader import Message, Prompt, joint_hash, load_prompt, prompt_names
 
-__all__ = ["Message", "Prompt", "load_prompt", "prompt_names"]
+__all__ = ["Message", "Prompt", "joint_hash", "load_prompt", "prompt_names"]

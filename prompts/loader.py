@@ -122,6 +122,11 @@ def load_prompt(name: str) -> Prompt:
     return Prompt(name, path.read_text(encoding="utf-8"))
 
 
+def joint_hash(*prompts: Prompt) -> str:
+    """One hash for an answer that several prompts had a part in."""
+    return hashlib.sha256("".join(prompt.hash for prompt in prompts).encode()).hexdigest()[:12]
+
+
 def prompt_names() -> list[str]:
     """The prompts there are."""
     return sorted(path.stem for path in FOLDER.glob("*.md"))

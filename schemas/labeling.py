@@ -59,8 +59,8 @@ class Labeler(Protocol):
 
 
 def with_finished(error: LabelCrewError, drafts: Sequence[Draft]) -> LabelCrewError:
-    """``error``, with the drafts that were done before it."""
-    error.__dict__["finished"] = [*finished_drafts(error), *drafts]
+    """``error``, with the drafts that were done before it, in place of any it had."""
+    error.__dict__["finished"] = list(drafts)
     return error
 
 

@@ -253,17 +253,17 @@ def _legal(value: Any, schema: dict[str, Any]) -> Any:
 
 
 TOKEN = re.compile(rb'[A-Za-z]+|[0-9]+|[^A-Za-z0-9"]|"')
-LABEL_PROBABILITY = 0.8
+LABEL = re.compile(rb'"label":"(?=(?:[^"\\]|\\.)*","confidence":(\d+))')
 
 
 def _logprobs(content: str) -> dict[str, Any]:
-    """Tokens with log probabilities: every token is sure but the first of a label, which has 0.8."""
+    """Tokens with log probabilities: all are sure but the first of a label, as likely as the answer's confidence."""
     raw = content.encode()
-    starts = {m.end() for m in re.finditer(rb'"label":"', raw)}
+    starts = {m.end(): max(int(m[1]), 1) / 100 for m in LABEL.finditer(raw)}
     rows = []
     for match in TOKEN.finditer(raw):
         token = match[0]
-        logprob = math.log(LABEL_PROBABILITY) if match.start() in starts else 0.0
+        logprob = math.log(starts.get(match.start(), 1.0))
         rows.append(
             {"token": token.decode("utf-8", "replace"), "logprob": logprob, "bytes": list(token), "top_logprobs": []}
         )
