@@ -1,7 +1,7 @@
 """Votes of the nearest labelled items, which know what no linear head can: that this very question was answered before.
 
-The labelled vectors are kept as 8-bit integers (384 bytes an item; cosines err by less than .01), at most 10,000
-of them, so that voting stays several times faster than embedding.
+The labelled vectors are kept as 8-bit integers (384 bytes an item; cosines err by less than .01), at most 10,000 of
+them, so that voting stays several times faster than embedding.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ VOTERS = 10
 VOTE_TEMPERATURE = 0.05
 MAX_KEPT = 10_000
 BLOCK = 1_024
+STEPS = 127 * 4
+"""Integer steps to 1. A coordinate of a unit vector beyond a quarter is rare; clipping it costs less than big steps."""
 
 
 @dataclass(frozen=True)
@@ -33,16 +35,20 @@ class Neighbours:
         """Keep unit ``vectors`` (n, d) with label weights ``targets`` (n, k); an even draw when there are too many."""
         rows = as_vectors(vectors)
         kept = even_share(len(rows), MAX_KEPT, seed)
-        # a coordinate of a unit vector beyond a quarter is rare; clipping it costs less than coarser steps
-        codes = np.clip(np.rint(rows[kept] * (127 * 4)), -127, 127).astype(np.int8)
+        codes = np.clip(np.rint(rows[kept] * STEPS), -127, 127).astype(np.int8)
         return cls(codes, np.asarray(targets, dtype=np.float32)[kept])
 
     @cached_property
     def vectors(self) -> Vectors:
         """The kept vectors (m, d), decoded."""
-        return self.codes.astype(np.float32) / np.float32(127 * 4)
+        return self.codes.astype(np.float32) / np.float32(STEPS)
 
-    def votes_among(vectors: Floats, known: Vectors, targets: Floats) -> Array:
+    def votes(self, vectors: Floats) -> Array:
+        """Weighted share of votes (n, k) for each class."""
+        return votes_among(vectors, self.vectors, self.targets)
+
+
+def votes_among(vectors: Floats, known: Vectors, targets: Floats) -> Array:
     """Votes (n, k) of the nearest of ``known`` (m, d), labelled ``targets`` (m, k), on ``vectors`` (n, d).
 
     Similarities are made a block of rows at a time: n x m of them at once would not fit beside a large training set.
