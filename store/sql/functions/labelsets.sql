@@ -175,15 +175,14 @@ $$;
 
 -- The class keys that a payload names, each once.
 create or replace function labelcrew.labels_of(p_payload jsonb) returns text[]
-language sql immutable set search_path = ''
+language plpgsql immutable set search_path = ''
 as $$
-  select case
-    when p_payload ? 'labels' then array(select distinct l from jsonb_array_elements_text(p_payload -> 'labels') l order by l)
-    else array(
-      select distinct e ->> 'label'
-      from jsonb_each(p_payload) k, jsonb_array_elements(k.value) e order by 1
-    )
-  end
+begin
+  if p_payload ? 'labels' then
+    return array(select jsonb_array_elements_text(p_payload -> 'labels'));
+  end if;
+  return array(select distinct e ->> 'label' from jsonb_each(p_payload) k, jsonb_array_elements(k.value) e order by 1);
+end
 $$;
 
 -- Why `p_payload` is no legal answer under the labelset, in words; null if it is one. `p_length` is the length of the

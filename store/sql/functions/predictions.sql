@@ -11,8 +11,9 @@ as $$
 declare
   v_now timestamptz := labelcrew.now();
   v_newest labelcrew.labelsets := labelcrew.find_labelset(p_dataset);
-  v_total int := jsonb_array_length(p_rows);
-  v_locked int;
+  v_missing int;
+  v_ids uuid[];
+  v_items uuid[];
 begin
   with wanted as (
     select distinct r.item_id from jsonb_to_recordset(p_rows) as r (item_id uuid)
@@ -20,12 +21,11 @@ begin
     select i.id from labelcrew.items i join wanted w on w.item_id = i.id
     where i.dataset_id = p_dataset order by i.seq for no key update of i
   )
-  select (select count(*) from wanted) - (select count(*) from locked) into v_locked;
-  if v_locked <> 0 then
-    perform labelcrew.fail('not-found', format('%s of the items are not in this dataset', v_locked),
+  select (select count(*) from wanted) - (select count(*) from locked) into v_missing;
+  if v_missing <> 0 then
+    perform labelcrew.fail('not-found', format('%s of the items are not in this dataset', v_missing),
       jsonb_build_object('dataset', p_dataset));
   end if;
-  return query
   with r as materialized (
     select * from rows from (
       jsonb_to_recordset(p_rows) as (
@@ -37,7 +37,7 @@ begin
       route_reason, usage, error, n
     )
   ), checked as materialized (
-    select r.n, gen_random_uuid() as id, i.dataset_id, nullif(r.payload, 'null') as payload,
+    select r.n, gen_random_uuid() as id, nullif(r.payload, 'null') as payload,
       coalesce(
         nullif(r.error, 'null'),
         (
@@ -78,16 +78,19 @@ begin
         updated_at = v_now
     from newest w where i.id = w.item_id
   )
-  select
-    (
-      select coalesce(jsonb_agg(coalesce(s.id, e.id, e2.id) order by r.n), '[]')
-      from r join checked c using (n)
-        left join stored s on s.id = c.id
-        left join labelcrew.predictions e on e.job_id = p_job and e.item_id = r.item_id
-        left join stored e2 on p_job is not null and e2.item_id = r.item_id
-    ),
-    (select count(*)::int from stored),
-    (select count(*)::int from stored where payload is null);
+  select count(s.id), count(s.id) filter (where s.payload is null),
+    (select array_agg(c.id order by c.n) from checked c), (select array_agg(r.item_id order by r.n) from r)
+  into o_created, o_errors, v_ids, v_items
+  from stored s;
+  if cardinality(v_ids) <> cardinality(v_items) then
+    perform labelcrew.fail('not-found', 'a row names a labelset version that the dataset does not have');
+  end if;
+  -- What was not stored now was stored by the job before, or by an earlier row.
+  select coalesce(jsonb_agg(coalesce(p.id, e.id) order by u.n), '[]') into o_ids
+  from unnest(v_ids, v_items) with ordinality u (id, item_id, n)
+    left join labelcrew.predictions p on p.id = u.id
+    left join labelcrew.predictions e on p.id is null and e.job_id = p_job and e.item_id = u.item_id;
+  return next;
 end
 $$;
 
@@ -145,9 +148,6 @@ begin
     perform labelcrew.fail('not-found', 'no such job', jsonb_build_object('job', p_job));
   end if;
   select * into v_done from labelcrew.store_predictions(p_dataset, p_rows, p_job);
-  if jsonb_array_length(v_done.o_ids) <> v_total then
-    perform labelcrew.fail('not-found', 'a row names a labelset version that the dataset does not have');
-  end if;
   if v_done.o_created > 0 then
     perform labelcrew.record_event(p_dataset, p_actor, 'predictions_saved',
       case when v_total = 1 then (p_rows -> 0 ->> 'item_id')::uuid else p_job end,

@@ -147,8 +147,10 @@ create table labelcrew.words_pending (
 );
 create index words_pending_dataset on labelcrew.words_pending (dataset_id, id);
 
+-- The plans are made once a connection, for whatever number of rows came first, so they must suit one row and ten thousand:
+-- differences of sets rather than joins, and nested loops over the index where a table is met.
 create function labelcrew.count_items() returns trigger
-language plpgsql set search_path = ''
+language plpgsql set search_path = '' set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
   v_now timestamptz := labelcrew.now();
@@ -165,33 +167,32 @@ begin
     delete from labelcrew.item_labels l using old_items o, unnest(o.labels) as k (label)
     where l.dataset_id = o.dataset_id and l.label = k.label and l.seq = o.seq;
     delete from labelcrew.item_words w using old_items o where w.item_id = o.id;
-  else
-    if not exists (
-      select from old_items o join new_items n using (id)
-      where o.state <> n.state or o.annotation_id is distinct from n.annotation_id or o.labels <> n.labels
-    ) then
-      return null;
-    end if;
+  elsif exists (
+    select id, state, annotation_id, labels from new_items except select id, state, annotation_id, labels from old_items
+  ) then
+    -- A verified item whose answer changed counts as a change of the verified ones, though their number stays.
     insert into labelcrew.item_counts as c (dataset_id, state, slot, n, changed_at)
     select d.dataset_id, d.state, v_slot, sum(d.n), v_now
     from (
-      select o.dataset_id, o.state, -1 as n from old_items o join new_items n using (id) where o.state <> n.state
+      select dataset_id, state, annotation_id, -1 as n from old_items
       union all
-      select n.dataset_id, n.state, 1 from old_items o join new_items n using (id) where o.state <> n.state
-      union all
-      select n.dataset_id, n.state, 0 from old_items o join new_items n using (id)
-      where n.state = 'verified' and o.state = 'verified' and o.annotation_id is distinct from n.annotation_id
+      select dataset_id, state, annotation_id, 1 from new_items
     ) d
-    group by 1, 2 order by 1, 2
+    group by d.dataset_id, d.state
+    having sum(d.n) <> 0 or (d.state = 'verified' and max(d.annotation_id::text) is distinct from min(d.annotation_id::text))
+    order by 1, 2
     on conflict (dataset_id, state, slot) do update set n = c.n + excluded.n, changed_at = excluded.changed_at;
     delete from labelcrew.item_labels l
-    using old_items o join new_items n using (id), unnest(o.labels) as k (label)
-    where o.labels <> n.labels and k.label <> all (n.labels)
-      and l.dataset_id = o.dataset_id and l.label = k.label and l.seq = o.seq;
+    using (
+      select o.dataset_id, k.label, o.seq from old_items o, unnest(o.labels) as k (label)
+      except
+      select n.dataset_id, k.label, n.seq from new_items n, unnest(n.labels) as k (label)
+    ) gone
+    where l.dataset_id = gone.dataset_id and l.label = gone.label and l.seq = gone.seq;
     insert into labelcrew.item_labels (dataset_id, label, seq, item_id)
-    select n.dataset_id, k.label, n.seq, n.id
-    from old_items o join new_items n using (id), unnest(n.labels) as k (label)
-    where o.labels <> n.labels and k.label <> all (o.labels)
+    select n.dataset_id, k.label, n.seq, n.id from new_items n, unnest(n.labels) as k (label)
+    except
+    select o.dataset_id, k.label, o.seq, o.id from old_items o, unnest(o.labels) as k (label)
     on conflict do nothing;
   end if;
   return null;
