@@ -45,5 +45,5 @@ class RateLimiter(Protocol):
     """Counts what happened under a name in the last seconds, over all processes."""
 
     async def hit(self, key: str, *, limit: int, window_seconds: int) -> RateVerdict:
-        """Count one under ``key`` unless ``limit`` of them fell into the last ``window_seconds``."""
+        """Count one under ``key`` unless ``limit`` (10,000 at most) fell into the last ``window_seconds``."""
         ...

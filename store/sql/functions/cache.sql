@@ -34,57 +34,44 @@ begin
 end
 $$;
 
--- Counts one hit if fewer than `p_max` fell into the last `p_window_seconds`. Sliding window of two counters: hits of the
--- fixed window before count by the share of it that the sliding one still covers (https://blog.cloudflare.com/
--- counting-things-a-lot-of-different-things). `reset_seconds` is the time until the next hit would be let through: 0 as
--- long as any are left. The row's lock makes it exact across connections.
+-- Counts one hit if fewer than `p_max` (10,000 at most) fell into the last `p_window_seconds`. The hits themselves are
+-- kept, so the window really slides: two counters, as is usual, let up to twice the limit through. The row's lock makes
+-- it exact across connections. `reset_seconds` is the time until the next hit would pass: 0 as long as any are left.
 create or replace function labelcrew_api.hit_rate_limit(p_key text, p_max int, p_window_seconds int) returns jsonb
 language plpgsql volatile security definer set search_path = ''
 as $$
 declare
   v_window interval := make_interval(secs => p_window_seconds);
-  v_row labelcrew.rate_limits;
-  v_now timestamptz;
-  v_start timestamptz;
-  v_elapsed float8;  -- share of the window now that has passed
-  v_used float8;
+  v_now timestamptz := labelcrew.now();
+  v_hits timestamptz[];
   v_allowed bool;
-  v_wait float8 := 0;
 begin
-  if p_max < 1 or p_window_seconds < 1 then
-    perform labelcrew.fail('invalid', 'a rate limit needs at least one hit in at least one second');
+  if p_max not between 1 and 10000 or p_window_seconds < 1 then
+    perform labelcrew.fail('invalid', 'a rate limit needs 1 to 10000 hits in at least one second');
   end if;
-  insert into labelcrew.rate_limits (key, window_start, hits) values (p_key, 'epoch', 0) on conflict (key) do nothing;
-  select * into v_row from labelcrew.rate_limits r where r.key = p_key for update;
-  -- Read after the lock was waited for, so that no two calls see time run backwards.
+  insert into labelcrew.rate_limits (key, expires_at) values (p_key, v_now + v_window) on conflict (key) do nothing;
+  if found then
+    delete from labelcrew.rate_limits r
+    where r.key in (
+      select x.key from labelcrew.rate_limits x where x.expires_at <= v_now limit 20 for update skip locked
+    );
+  end if;
+  select r.hits into v_hits from labelcrew.rate_limits r where r.key = p_key for update;
+  -- Read anew after the lock was waited for: the calls of one key see time in the order in which they count.
   v_now := labelcrew.now() + (clock_timestamp() - statement_timestamp());
-  v_start := date_bin(v_window, v_now, 'epoch');
-  if v_row.window_start < v_start then
-    v_row.hits_before := case when v_row.window_start = v_start - v_window then v_row.hits else 0 end;
-    v_row.hits := 0;
-    v_row.window_start := v_start;
-  end if;
-  v_elapsed := greatest(0, extract(epoch from v_now - v_row.window_start) / p_window_seconds);
-  v_used := v_row.hits + v_row.hits_before * (1 - v_elapsed);
-  v_allowed := v_used + 1 <= p_max;
+  v_hits := array(select h from unnest(v_hits) h where h > v_now - v_window order by h);
+  v_allowed := cardinality(v_hits) < p_max;
   if v_allowed then
-    v_row.hits := v_row.hits + 1;
-    v_used := v_used + 1;
-  end if;
-  update labelcrew.rate_limits r
-  set window_start = v_row.window_start, hits = v_row.hits, hits_before = v_row.hits_before
-  where r.key = p_key;
-  if v_used + 1 > p_max then
-    if v_row.hits + 1 <= p_max then
-      v_wait := 1 - (p_max - 1 - v_row.hits)::float8 / v_row.hits_before - v_elapsed;
-    else
-      v_wait := 1 - v_elapsed + greatest(0, 1 - (p_max - 1)::float8 / v_row.hits);
-    end if;
+    v_hits := v_hits || v_now;
+    update labelcrew.rate_limits r set hits = v_hits, expires_at = v_now + v_window where r.key = p_key;
   end if;
   return jsonb_build_object(
     'allowed', v_allowed,
-    'remaining', greatest(0, floor(p_max - v_used))::int,
-    'reset_seconds', round((greatest(0, v_wait) * p_window_seconds)::numeric, 3)
+    'remaining', greatest(0, p_max - cardinality(v_hits)),
+    'reset_seconds', case
+      when cardinality(v_hits) < p_max then 0
+      else round(extract(epoch from v_hits[cardinality(v_hits) - p_max + 1] + v_window - v_now), 3)
+    end
   );
 end
 $$;

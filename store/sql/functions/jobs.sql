@@ -330,7 +330,10 @@ begin
     v_granted := true;
   end if;
   return jsonb_build_object(
-    'granted', v_granted, 'remaining', greatest(0, v_job.budget_usd - v_job.cost_usd - v_job.reserved_usd)
+    'granted', v_granted,
+    'remaining', case
+      when v_job.budget_usd is not null then greatest(0, v_job.budget_usd - v_job.cost_usd - v_job.reserved_usd)
+    end
   );
 end
 $$;

@@ -182,10 +182,10 @@ create table labelcrew.completions (
 );
 create index completions_expiry on labelcrew.completions (expires_at) where expires_at is not null;
 
--- One row a key: hits of the window before and of the window now. Unlogged: a crash forgives a minute's hits.
+-- One row a key: when each hit of the last window fell. Unlogged: a crash forgives a minute's hits.
 create unlogged table labelcrew.rate_limits (
   key text primary key check (length(key) between 1 and 200),
-  window_start timestamptz not null,
-  hits int not null,
-  hits_before int not null default 0
+  hits timestamptz[] not null default '{}',
+  expires_at timestamptz not null
 );
+create index rate_limits_expiry on labelcrew.rate_limits (expires_at);
