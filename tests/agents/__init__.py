@@ -1,0 +1,1 @@
+"""The agents and the client of the model's server, against the stand-in."""

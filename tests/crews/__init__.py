@@ -1,0 +1,1 @@
+"""The crews, for real, against the stand-in."""
