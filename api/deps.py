@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from api.auth import Authenticator, LocalTokens, Principal
 from api.bodies import Id
+from api.errors import Refused
 from schemas.caching import RateLimiter
 from schemas.errors import Invalid, Unauthenticated
 from schemas.settings import Settings
@@ -97,7 +98,7 @@ class _JsonRequest(Request):
             body = await self.body()
             self._json = orjson.loads(body)
             if b"\\u0000" in body and _holds_nul(self._json):
-                raise Invalid("a text holds the character U+0000, which cannot be stored", hint="Remove it.")
+                raise Refused(Invalid("a text holds the character U+0000, which cannot be stored", hint="Remove it."))
         return self._json
 
 

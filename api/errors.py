@@ -62,6 +62,15 @@ FRAMEWORK: dict[int, str] = {
 _RESERVED = {"type", "title", "status", "code", "detail", "hint", "request_id"}
 
 
+class Refused(HTTPException):
+    """One of our errors, in the framework's own class: any other that is raised while a body is read, it would take for
+    a body that cannot be parsed."""
+
+    def __init__(self, error: LabelCrewError) -> None:
+        super().__init__(status_of(type(error)), error.detail)
+        self.error = error
+
+
 def status_of(family: type[LabelCrewError]) -> int:
     """The HTTP status of an error's class."""
     return next(STATUS[cls] for cls in family.__mro__ if cls in STATUS)
@@ -149,6 +158,8 @@ def _place(error: Mapping[str, Any]) -> dict[str, str]:
 
 
 async def _frameworks(request: Request, error: Exception) -> Response:
+    if isinstance(error, Refused):
+        return await _ours(request, error.error)
     assert isinstance(error, HTTPException)
     code = FRAMEWORK.get(error.status_code, "invalid" if error.status_code < 500 else "internal")
     detail = error.detail if error.detail != HTTPStatus(error.status_code).phrase else ""

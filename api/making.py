@@ -26,7 +26,8 @@ async def make_dataset(rpc: Rpc, actor: str, body: NewDataset) -> dict[str, Any]
     if labelset is None:
         return created
     try:
-        created["labelset"] = await rpc.call("create_labelset", actor=actor, dataset=created["id"], **labelset)
+        await rpc.call("create_labelset", actor=actor, dataset=created["id"], **labelset)
+        created = await rpc.call("get_dataset", actor=actor, dataset=created["id"])
     except LabelCrewError:
         await rpc.call("delete_dataset", actor=actor, dataset=created["id"])
         raise

@@ -14,12 +14,11 @@ from typing import Any
 
 import structlog
 from fastapi import FastAPI
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import problem
+from api.errors import Refused, problem
 from api.observability import Metrics
-from schemas.errors import REGISTRY
+from schemas.errors import REGISTRY, TooLarge
 
 log = structlog.get_logger("access")
 
@@ -135,21 +134,14 @@ def _bounded(scope: Scope, receive: Receive) -> Receive:
     async def receive_bounded() -> Message:
         nonlocal taken
         if too_large:
-            raise _TooLarge
+            raise Refused(TooLarge(f"the body is larger than {MAX_BODY_BYTES // 2**20} MB"))
         message = await receive()
         taken += len(message.get("body", b""))
         if taken > MAX_BODY_BYTES:
-            raise _TooLarge
+            raise Refused(TooLarge(f"the body is larger than {MAX_BODY_BYTES // 2**20} MB"))
         return message
 
     return receive_bounded
-
-
-class _TooLarge(HTTPException):
-    """In the framework's own class, because it would take any other that ``receive`` raises for a parse error."""
-
-    def __init__(self) -> None:
-        super().__init__(413, f"the body is larger than {MAX_BODY_BYTES // 2**20} MB")
 
 
 def install(app: FastAPI, metrics: Metrics) -> None:

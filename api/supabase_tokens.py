@@ -15,7 +15,7 @@ import httpx
 import jwt
 
 from api.auth import Principal, decode
-from schemas.errors import Unauthenticated, Unavailable, error_of
+from schemas.errors import Conflict, Invalid, Unauthenticated, Unavailable, error_of
 from schemas.settings import Settings
 from store.rpc import Rpc
 
@@ -86,7 +86,10 @@ class SupabaseTokens:
         if claims.get("is_anonymous") or not isinstance(email, str) or not email:
             raise Unauthenticated("an account with an email address is needed")
         name = (claims.get("user_metadata") or {}).get("full_name") or ""
-        user = await self._rpc.call("ensure_user", id=claims["sub"], email=email, name=str(name)[:200])
+        try:
+            user = await self._rpc.call("ensure_user", id=claims["sub"], email=email, name=str(name)[:200])
+        except (Conflict, Invalid) as error:
+            raise Unauthenticated(f"no account can be made for you here: {error.detail}") from error
         if not user.get("active", True):
             raise error_of("user-inactive")
         return Principal(user["id"], user["email"], float(claims["exp"]))

@@ -32,7 +32,8 @@ async def create_items(db: Db, actor: Actor, dataset_id: DatasetId, body: NewIte
     """Add up to 5,000 items, with answers and drafts where there are any. An item that is there already is left as it
     is, so sending the same rows twice is harmless. Needs the role admin."""
     rows = body.model_dump(mode="json", exclude_unset=True)["rows"]
-    return answer(await db.call("create_items", actor=actor, dataset=dataset_id, rows=rows))
+    made = await db.call("create_items", actor=actor, dataset=dataset_id, rows=rows)
+    return answer({"results": None, **made})
 
 
 @router.post(

@@ -21,8 +21,8 @@ async def places(house: House) -> dict[str, str]:
     newcomer = await house.person("newcomer")
     member = {"email": newcomer.email, "role": "annotator"}
     await house.put("admin", f"/v1/datasets/{dataset}/members", member)
-    job = (await house.post("admin", f"/v1/datasets/{dataset}/jobs", {"kind": "embed"})).json()
-    await house.post("admin", f"/v1/jobs/{job['id']}/cancel")
+    job = await house.rpc.call("create_job", actor=house.people["admin"].id, dataset=dataset, kind="embed")
+    await house.rpc.call("control_job", actor=house.people["admin"].id, job=job["id"], action="cancel")
     return {
         "dataset": dataset,
         "item": page["items"][1]["id"],

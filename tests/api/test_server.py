@@ -1,0 +1,150 @@
+"""The server as a process: starting, taking its port, streaming over a socket, stopping without cutting anybody off."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from api.bootstrap import make_login_link, public_address
+from api.server import bind
+from schemas.errors import LabelCrewError
+from schemas.settings import Settings
+from store.rpc import Rpc
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SERVE = """
+import asyncio
+from api.server import serve
+from schemas.settings import settings
+
+async def ready(rpc):
+    print("ready", flush=True)
+
+serve(settings(), on_ready=ready)
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+@contextmanager
+def serving(dsn: str, data_dir: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server process over a database, and its address."""
+    port = free_port()
+    environment = {
+        **os.environ,
+        "DATABASE_URL": dsn,
+        "LABELCREW_DATA_DIR": str(data_dir),
+        "LABELCREW_PORT": str(port),
+        "LABELCREW_LOG_FORMAT": "json",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE],
+        cwd=ROOT,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        yield process, f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+async def sign_in(rpc: Rpc, url: str) -> dict[str, str]:
+    user = await rpc.call("create_user", email="ada@example.org", name="Ada")
+    token = await make_login_link(rpc, user["id"])
+    async with httpx.AsyncClient(base_url=url) as http:
+        answer = await http.post("/v1/auth/token", json={"grant": "link", "token": token})
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_stopping_ends_streams_and_exits_in_order(
+    pg_rpc: Rpc, clean_dsn: str, tmp_path: Path, number: signal.Signals
+) -> None:
+    with serving(clean_dsn, tmp_path) as (process, url):
+        headers = await sign_in(pg_rpc, url)
+        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=20) as http:
+            dataset = (await http.post("/v1/datasets", json={"name": "x"})).json()["id"]
+            actor = (await http.get("/v1/auth/me")).json()["id"]
+            job = await pg_rpc.call("create_job", actor=actor, dataset=dataset, kind="embed")
+            async with http.stream("GET", f"/v1/jobs/{job['id']}/events") as stream:
+                chunks = stream.aiter_text()
+                assert "event: job" in await anext(chunks)
+                began = time.monotonic()
+                process.send_signal(number)
+                async for _ in chunks:
+                    pass
+                assert time.monotonic() - began < 5
+        assert process.wait(15) in {0, -number, 130, 1}
+        assert process.stderr
+        log = process.stderr.read()
+        assert '"route":"/v1/datasets"' in log
+        assert headers["Authorization"].split()[1] not in log
+
+
+async def test_large_answers_and_keep_alive_work_over_a_socket(pg_rpc: Rpc, clean_dsn: str, tmp_path: Path) -> None:
+    with serving(clean_dsn, tmp_path) as (_, url):
+        headers = await sign_in(pg_rpc, url)
+        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=20) as http:
+            body = {"name": "x", "labelset": {"classes": [{"name": "a"}]}}
+            dataset = (await http.post("/v1/datasets", json=body)).json()["id"]
+            rows = [{"text": f"{n} " + "word " * 200} for n in range(1000)]
+            made = await http.post(f"/v1/datasets/{dataset}/items", json={"rows": rows})
+            assert made.json()["created"] == 1000
+            exported = await http.get(f"/v1/datasets/{dataset}/export")
+            assert len(exported.text.splitlines()) == 1000
+            files = {"file": ("big.csv", b"text\n" + b"some words\n" * 500_000, "text/csv")}
+            sent = await http.post(f"/v1/datasets/{dataset}/imports", files=files)
+            assert sent.status_code == 202
+
+
+def test_taken_port_is_refused_with_port_in_use(tmp_path: Path) -> None:
+    first = bind(Settings(data_dir=tmp_path, port=0))
+    try:
+        with pytest.raises(LabelCrewError) as refused:
+            bind(Settings(data_dir=tmp_path, port=first.getsockname()[1]))
+        assert refused.value.code == "port-in-use"
+        assert str(first.getsockname()[1]) in refused.value.detail
+    finally:
+        first.close()
+
+
+def test_address_that_is_not_ours_is_refused_with_configuration(tmp_path: Path) -> None:
+    with pytest.raises(LabelCrewError) as refused:
+        bind(Settings(data_dir=tmp_path, host="203.0.113.7", port=0))
+    assert refused.value.code == "configuration"
+
+
+@pytest.mark.parametrize(
+    ("changes", "address"),
+    [
+        ({}, "http://127.0.0.1:8000"),
+        ({"host": "0.0.0.0", "port": 80}, "http://127.0.0.1:80"),
+        ({"host": "::1"}, "http://[::1]:8000"),
+        ({"host": "labels.local"}, "http://labels.local:8000"),
+        ({"public_url": "https://labels.example.org/"}, "https://labels.example.org"),
+    ],
+)
+def test_public_address_is_one_that_a_browser_can_open(changes: dict[str, object], address: str) -> None:
+    assert public_address(Settings().model_copy(update=changes)) == address
