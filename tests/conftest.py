@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 import pytest_asyncio
 from pydantic import SecretStr
@@ -25,7 +24,7 @@ from store.postgres import PostgresRpc
 from store.rpc import Rpc
 from store.supabase import SupabaseRpc
 from tests.support import postgrest, redis_rest
-from tests.support.database import Clock, clear
+from tests.support.database import Clock, Cluster, clear
 
 
 @pytest.fixture(scope="session")
@@ -37,31 +36,41 @@ def short_tmp() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--postgres-socket",
+        metavar="FOLDER",
+        help="run on a Postgres 15-18 with pgvector that listens in this folder and trusts postgres, not the embedded",
+    )
+
+
 @pytest.fixture(scope="session")
-def embedded(short_tmp: Path) -> Iterator[EmbeddedPostgres]:
+def cluster(short_tmp: Path, request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """The session's Postgres."""
+    other: str | None = request.config.getoption("--postgres-socket")
+    if other is not None:
+        yield Cluster(Path(other), f"lc_{os.urandom(4).hex()}")
+        return
     postgres = EmbeddedPostgres(short_tmp / "pg", conf={"fsync": "off", "shared_buffers": "64MB"})
     postgres.start()
-    yield postgres
+    yield Cluster(postgres.pgdata, "lc_tests")
     postgres.stop()
 
 
 @pytest.fixture(scope="session")
-def database_dsn(embedded: EmbeddedPostgres) -> str:
+def database_dsn(cluster: Cluster) -> Iterator[str]:
     """The session's database as its owner, migrated, in a cluster with the roles of a Supabase project."""
-    postgrest.create_supabase_roles(embedded.dsn)
-    asyncio.run(migrate(embedded.dsn))
-    return embedded.dsn
+    with cluster.database(cluster.name) as dsn:
+        postgrest.create_supabase_roles(dsn)
+        asyncio.run(migrate(dsn))
+        yield dsn
 
 
 @pytest.fixture
-def new_database(embedded: EmbeddedPostgres) -> Iterator[str]:
+def new_database(cluster: Cluster) -> Iterator[str]:
     """The DSN of an empty database of this test's own."""
-    name = f"t_{os.urandom(6).hex()}"
-    with psycopg.connect(embedded.dsn_of("postgres"), autocommit=True) as connection:
-        connection.execute(f"create database {name}")
-        yield embedded.dsn_of(name)
-        connection.execute(f"drop database {name} with (force)")
+    with cluster.database(f"t_{os.urandom(6).hex()}") as dsn:
+        yield dsn
 
 
 @pytest.fixture

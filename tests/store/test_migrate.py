@@ -15,10 +15,10 @@ from schemas.errors import REGISTRY, ConfigurationError
 from schemas.settings import Settings
 from store import migrate as migrating
 from store import open_store
-from store.embedded import EmbeddedPostgres
 from store.migrate import expected_version, migrate, render, status
 from store.sqlfiles import SqlFile, function_files, migrations
 from tests.support.catalogue import rows, snapshot
+from tests.support.database import Cluster
 
 
 def execute(dsn: str, statement: str) -> None:
@@ -27,11 +27,9 @@ def execute(dsn: str, statement: str) -> None:
 
 
 @pytest.fixture
-def second_database(embedded: EmbeddedPostgres) -> Iterator[str]:
-    name = f"t_{os.urandom(6).hex()}"
-    execute(embedded.dsn_of("postgres"), f"create database {name}")
-    yield embedded.dsn_of(name)
-    execute(embedded.dsn_of("postgres"), f"drop database {name} with (force)")
+def second_database(cluster: Cluster) -> Iterator[str]:
+    with cluster.database(f"t_{os.urandom(6).hex()}") as dsn:
+        yield dsn
 
 
 @pytest.fixture
@@ -165,10 +163,10 @@ class TestUpgrade:
 
 class TestRights:
     async def test_account_that_may_not_create_roles_gets_the_sql_for_one_that_may(
-        self, embedded: EmbeddedPostgres, new_database: str
+        self, cluster: Cluster, new_database: str
     ) -> None:
         name = new_database.split("/")[3].split("?", maxsplit=1)[0]
-        admin = embedded.dsn_of("postgres")
+        admin = cluster.dsn_of("postgres")
         execute(admin, f"create role plain_{name} login")
         execute(admin, f"alter database {name} owner to plain_{name}")
         plain = new_database.replace("postgres@", f"plain_{name}@", 1)
@@ -177,7 +175,7 @@ class TestRights:
             with pytest.raises(ConfigurationError) as caught:
                 await migrate(plain)
             assert "create role labelcrew_service" in caught.value.hint
-            assert f'grant labelcrew_service to plain_{name}' in caught.value.hint
+            assert f"grant labelcrew_service to plain_{name}" in caught.value.hint
             execute(new_database, "alter role labelcrew_service_hidden rename to labelcrew_service")
             for statement in caught.value.hint.split("\n", 1)[1].split(";"):
                 if statement.strip() and "create role" not in statement:

@@ -11,7 +11,6 @@ import psycopg
 import pytest
 
 from schemas.errors import ConfigurationError, Forbidden, Invalid, LabelCrewError, NotFound, Unavailable
-from store.embedded import EmbeddedPostgres
 from store.migrate import expected_version, migrate
 from store.postgres import PostgresRpc
 from store.rpc import Rpc
@@ -244,7 +243,7 @@ class TestSupabase:
             await rpc.call("count_users", timeout=1)
         await rpc.close()
 
-    async def test_timeout_of_a_call_ends_it_as_unavailable(self, embedded: EmbeddedPostgres) -> None:
+    async def test_timeout_of_a_call_ends_it_as_unavailable(self) -> None:
         server = await asyncio.start_server(lambda _r, _w: asyncio.sleep(3600), "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         rpc = await SupabaseRpc.open(f"http://127.0.0.1:{port}", postgrest.token("service_role"))

@@ -1,8 +1,13 @@
-"""What tests do to the database behind the product's back: empty it, and move its clock."""
+"""What tests do to the database behind the product's back: make and empty it, and move its clock."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 
@@ -26,6 +31,28 @@ begin
 end
 $$
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A running Postgres, and the name for the session's database in it."""
+
+    socket_dir: Path
+    name: str
+
+    def dsn_of(self, database: str) -> str:
+        """Any of its databases, as its owner."""
+        return f"postgresql://postgres@/{database}?host={quote(str(self.socket_dir), safe='')}"
+
+    @contextlib.contextmanager
+    def database(self, name: str) -> Iterator[str]:
+        """A new database, gone afterwards."""
+        with psycopg.connect(self.dsn_of("postgres"), autocommit=True) as connection:
+            connection.execute(f'create database "{name}"')
+            try:
+                yield self.dsn_of(name)
+            finally:
+                connection.execute(f'drop database "{name}" with (force)')
 
 
 def clear(dsn: str) -> None:
