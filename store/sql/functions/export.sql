@@ -2,9 +2,12 @@
 
 -- Items by seq after `p_after`, up to `p_limit`; `next` is where to go on, null at the end. Filters: {states, labels,
 -- sources, min_probability, max_probability}, each optional. `payload` and `source` are of the answer, else of the draft.
+-- With `p_compact` each row is a list of values in the order of `columns`. Returns json, not jsonb: the text is sent as it
+-- is built, in half the time.
 create or replace function labelcrew_api.export_items(
-  p_actor uuid, p_dataset uuid, p_filters jsonb default '{}', p_after bigint default 0, p_limit int default 2000
-) returns jsonb
+  p_actor uuid, p_dataset uuid, p_filters jsonb default '{}', p_after bigint default 0, p_limit int default 2000,
+  p_compact bool default false
+) returns json
 language plpgsql stable security definer set search_path = ''
 as $$
 declare
@@ -15,12 +18,13 @@ declare
   v_sources text[] := case when v_filters ? 'sources' then array(select jsonb_array_elements_text(v_filters -> 'sources')) end;
   v_least float8 := (v_filters ->> 'min_probability')::float8;
   v_most float8 := (v_filters ->> 'max_probability')::float8;
-  v_rows jsonb;
-  v_count int;
+  v_ids uuid[];
   v_last bigint;
+  v_rows json;
 begin
   perform labelcrew.require_role(p_actor, p_dataset, 'reviewer');
-  with page as materialized (
+  select array_agg(g.id order by g.seq), max(g.seq) into v_ids, v_last
+  from (
     select i.id, i.seq
     from unnest(coalesce(v_states, labelcrew.item_states())) s (state) cross join lateral (
       select i.id, i.seq from labelcrew.items i
@@ -31,10 +35,19 @@ begin
       order by i.seq limit v_limit
     ) i
     order by i.seq limit v_limit
-  )
-  select count(*), max(x.seq), coalesce(jsonb_agg(x.row order by x.seq), '[]') into v_count, v_last, v_rows
-  from (
-    select g.seq, jsonb_build_object(
+  ) g;
+  if p_compact then
+    select json_agg(json_build_array(
+      i.seq, i.id, i.external_id, i.text, i.metadata, i.state, coalesce(a.payload, p.payload), i.source, i.labels,
+      p.probability, p.confidence, p.model, p.rationale, p.route, p.route_reason, p.prompt_hash, p.payload,
+      coalesce(a.labelset_version, p.labelset_version), a.user_id, a.level, a.revision, a.lead_time_ms,
+      p.cost_usd, a.created_at, i.created_at, i.updated_at
+    ) order by i.seq) into v_rows
+    from unnest(v_ids) g (id) join labelcrew.items i on i.id = g.id
+      left join labelcrew.predictions p on p.id = i.draft_id
+      left join labelcrew.annotations a on a.id = i.annotation_id;
+  else
+    select json_agg(json_build_object(
       'seq', i.seq, 'id', i.id, 'external_id', i.external_id, 'text', i.text, 'metadata', i.metadata, 'state', i.state,
       'payload', coalesce(a.payload, p.payload), 'source', i.source, 'labels', i.labels,
       'probability', p.probability, 'confidence', p.confidence, 'model', p.model, 'rationale', p.rationale,
@@ -42,11 +55,19 @@ begin
       'labelset_version', coalesce(a.labelset_version, p.labelset_version),
       'annotator', a.user_id, 'level', a.level, 'revision', a.revision, 'lead_time_ms', a.lead_time_ms,
       'cost_usd', p.cost_usd, 'annotated_at', a.created_at, 'created_at', i.created_at, 'updated_at', i.updated_at
-    ) as row
-    from page g join labelcrew.items i on i.id = g.id
+    ) order by i.seq) into v_rows
+    from unnest(v_ids) g (id) join labelcrew.items i on i.id = g.id
       left join labelcrew.predictions p on p.id = i.draft_id
-      left join labelcrew.annotations a on a.id = i.annotation_id
-  ) x;
-  return jsonb_build_object('rows', v_rows, 'next', case when v_count = v_limit then v_last end);
+      left join labelcrew.annotations a on a.id = i.annotation_id;
+  end if;
+  return json_build_object(
+    'columns', array[
+      'seq', 'id', 'external_id', 'text', 'metadata', 'state', 'payload', 'source', 'labels',
+      'probability', 'confidence', 'model', 'rationale', 'route', 'route_reason', 'prompt_hash', 'draft',
+      'labelset_version', 'annotator', 'level', 'revision', 'lead_time_ms',
+      'cost_usd', 'annotated_at', 'created_at', 'updated_at'
+    ],
+    'rows', coalesce(v_rows, '[]'), 'next', case when cardinality(v_ids) = v_limit then v_last end
+  );
 end
 $$;

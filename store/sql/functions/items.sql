@@ -45,19 +45,28 @@ as $$
   )
 $$;
 
+-- The plan is made once a connection: making it takes longer than reading one item.
 create or replace function labelcrew.items_json(p_items uuid[]) returns jsonb
-language sql stable set search_path = ''
+language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
-  select coalesce(jsonb_agg(labelcrew.item_json(i, p, a) order by o.n), '[]')
-  from unnest(p_items) with ordinality o (id, n)
-    join labelcrew.items i on i.id = o.id
-    left join labelcrew.predictions p on p.id = i.draft_id
-    left join labelcrew.annotations a on a.id = i.annotation_id
+begin
+  return (
+    select coalesce(jsonb_agg(labelcrew.item_json(i, p, a) order by o.n), '[]')
+    from unnest(p_items) with ordinality o (id, n)
+      join labelcrew.items i on i.id = o.id
+      left join labelcrew.predictions p on p.id = i.draft_id
+      left join labelcrew.annotations a on a.id = i.annotation_id
+  );
+end
 $$;
 
 create or replace function labelcrew.item_json_of(p_item uuid) returns jsonb
-language sql stable set search_path = ''
-as $$ select labelcrew.items_json(array[p_item]) -> 0 $$;
+language plpgsql stable set search_path = ''
+as $$
+begin
+  return labelcrew.items_json(array[p_item]) -> 0;
+end
+$$;
 
 -- The dataset of an item, if `p_actor` has at least the role `p_least` there. The id of somebody else's item is
 -- `not-found`, as is one that does not exist.

@@ -122,11 +122,11 @@ $$;
 
 -- What `p_actor` may take now, highest priority first, locked. The conditions look at the item's own row only: a row that
 -- somebody else changed while we came for it is looked at again as it is now. `p_wait` waits for rows that are locked
--- rather than passing them.
+-- rather than passing them. One plan a connection, in the order of the index, whatever the statistics say.
 create or replace function labelcrew.take_open_items(
   p_actor uuid, p_dataset uuid, p_count int, p_overlap int, p_now timestamptz, p_wait bool
 ) returns uuid[]
-language plpgsql set search_path = ''
+language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan set enable_sort = off
 as $$
 declare
   v_ids uuid[];
