@@ -16,6 +16,7 @@ from schemas.labelsets import Labelset
 from schemas.settings import Settings
 from schemas.world import Job
 from store.opening import Store
+from store.rpc import Rpc
 
 
 def run_import(
@@ -107,7 +108,7 @@ def run_export(*, dataset: str, out: Path, states: list[str] | None, provenance:
     say(f"{with_store(data_dir, work):,} rows -> {out}")
 
 
-async def create_dataset(store: Store, actor: str, name: str, wanted: tuple[Labelset, str] | None) -> dict[str, Any]:
+async def create_dataset(store: Rpc, actor: str, name: str, wanted: tuple[Labelset, str] | None) -> dict[str, Any]:
     """A new text dataset, with a labelset and guidelines where they are given."""
     labelset, guidelines = wanted or (None, "")
     found: dict[str, Any] = await store.call("create_dataset", actor=actor, name=name, guidelines=guidelines)
@@ -121,7 +122,7 @@ async def create_dataset(store: Store, actor: str, name: str, wanted: tuple[Labe
 
 
 async def order_import(
-    configured: Settings, store: Store, actor: str, dataset: str, source: Path, options: dict[str, Any]
+    configured: Settings, store: Rpc, actor: str, dataset: str, source: Path, options: dict[str, Any]
 ) -> dict[str, Any]:
     """Put a copy of the file where uploads wait, and order its import, as an upload over HTTP does."""
     folder = configured.data_path / "uploads" / secrets.token_hex(16)
@@ -159,7 +160,9 @@ class _Pages:
 
     def __init__(self, store: Store, actor: str, dataset: str, exporter: Any, states: list[str] | None) -> None:
         self._store = store
-        self._call = {"actor": actor, "dataset": dataset, "filters": {"states": states} if states else {}}
+        self._call: dict[str, Any] = {
+            "actor": actor, "dataset": dataset, "filters": {"states": states} if states else {},
+        }  # fmt: skip
         self._exporter = exporter
         self.rows = 0
 

@@ -1,4 +1,4 @@
-"""The journal of a labelling run: drafts on disk as they come, so that an interruption costs only the calls under way."""
+"""The journal of a labelling run: drafts on disk as they come; an interruption costs only the calls under way."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from cli.console import say
 from cli.journal import Drafts
 from schemas.errors import Invalid, InvalidPayload, LabelCrewError, PaymentRequired, error_of
-from schemas.labeling import Example, Labeler, PrelabelInput
+from schemas.labeling import Example, Labeler, PrelabelInput, finished_drafts
 from schemas.labelsets import Labelset
 from schemas.payloads import Classification, Payload, Spans
 from schemas.settings import settings
@@ -50,7 +50,7 @@ class LabelRun:
         return not self.model.startswith("local/")
 
     async def draft_missing(self, done: Drafts, show: Callable[[Drafts], None], stop: asyncio.Event) -> None:
-        """Draft every row that ``done`` has not; ``show`` gets each batch as it comes. Raises what stops a whole run."""
+        """Draft every row that ``done`` has not; ``show`` gets each batch as it comes. Raises what stops the run."""
         missing = [index for index in range(len(self.rows)) if index not in done]
         if not missing:
             return
@@ -60,17 +60,21 @@ class LabelRun:
         gate = asyncio.Semaphore(self.concurrency)
         fatal: list[LabelCrewError] = []
 
+        def keep(drafts: list[Draft]) -> None:
+            self.drafted_now += len(drafts)
+            show({int(draft.item_id): draft for draft in drafts})
+
         async def ask(batch: list[int]) -> None:
             try:
                 if not (stop.is_set() or fatal or self.stopped_by_budget):
                     inputs = [PrelabelInput(item_id=str(i), text=self.rows[i].text) for i in batch]
-                    drafts = await labeler.draft(inputs)
-                    self.drafted_now += len(batch)
-                    show(dict(zip(batch, drafts, strict=True)))
-            except PaymentRequired:
-                self.stopped_by_budget = True
+                    keep(await labeler.draft(inputs))
             except LabelCrewError as error:
-                fatal.append(error)
+                keep(finished_drafts(error))
+                if isinstance(error, PaymentRequired):
+                    self.stopped_by_budget = True
+                else:
+                    fatal.append(error)
             finally:
                 gate.release()
 
@@ -248,10 +252,12 @@ async def build_labeler(run: LabelRun, spent: float) -> Labeler:
         return await asyncio.to_thread(
             local_model, run.labelset, examples=run.examples, pool_texts=[row.text for row in run.rows]
         )
+    from cli.retrieval import ExampleIndex
     from crews.models import language_model
-    from jobs.retrieval import ExampleIndex
+    from learning.calibration import VERBAL, fit_calibration
 
     index = await asyncio.to_thread(ExampleIndex, run.examples) if run.examples else None
+    believed = fit_calibration([], [], prior=VERBAL)
     budget = BudgetHere(run.budget, spent) if run.budget is not None else None
     return language_model(
         run.model,
@@ -262,6 +268,7 @@ async def build_labeler(run: LabelRun, spent: float) -> Labeler:
         examples_for=index.nearest if index else None,
         batch_size=run.batch_size,
         concurrency=run.concurrency,
+        calibrate=lambda claimed: float(believed.apply([claimed])[0]),
     )
 
 

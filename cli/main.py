@@ -61,9 +61,9 @@ def label(
 
     run(
         LabelOptions(
-            source=source, text_column=text_column, id_column=id_column, classes=classes, labelset=labelset, multi=multi,
-            model=model, examples=examples, gold_column=gold_column, out=out, budget=budget, concurrency=concurrency,
-            batch_size=batch_size, limit=limit, force=force, json_summary=json_summary,
+            source=source, text_column=text_column, id_column=id_column, classes=classes, labelset=labelset,
+            multi=multi, model=model, examples=examples, gold_column=gold_column, out=out, budget=budget,
+            concurrency=concurrency, batch_size=batch_size, limit=limit, force=force, json_summary=json_summary,
         )
     )  # fmt: skip
 
@@ -97,12 +97,13 @@ def demo(
     file: Annotated[Path | None, typer.Option(help="Your own file instead of the example.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.", show_default="8000")] = None,
     data_dir: DataDir = None,
+    classes: Annotated[str | None, typer.Option(help="Class names of your file, separated by commas.")] = None,
     once: Annotated[bool, typer.Option("--once", help="Stop after printing what came out.")] = False,
 ) -> None:
     """Import and pre-label a data set, print what came out, and open the workspace."""
     from cli.demo import run
 
-    run(file=file, port=port, data_dir=data_dir, once=once)
+    run(file=file, port=port, data_dir=data_dir, once=once, classes=classes)
 
 
 @app.command(name="import")

@@ -12,6 +12,7 @@ from uuid import UUID
 from schemas.errors import error_of
 from schemas.settings import Settings, settings
 from store.opening import Store
+from store.rpc import Rpc
 
 T = TypeVar("T")
 
@@ -54,7 +55,7 @@ def quiet_logs(configured: Settings) -> None:
     )
 
 
-async def operator(store: Store) -> str:
+async def operator(store: Rpc) -> str:
     """The account that commands on the server's own machine act as: the first one, made if there is none."""
     from api.bootstrap import ADMIN_EMAIL
 
@@ -64,7 +65,7 @@ async def operator(store: Store) -> str:
     return str(found["id"])
 
 
-async def find_dataset(store: Store, actor: str, named: str) -> dict[str, Any]:
+async def find_dataset(store: Rpc, actor: str, named: str) -> dict[str, Any]:
     """A dataset by id or by name. Raises ``not-found`` with the names that there are."""
     mine: list[dict[str, Any]] = await store.call("list_datasets", actor=actor)
     try:

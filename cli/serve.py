@@ -10,15 +10,16 @@ import contextlib
 import os
 import sys
 import webbrowser
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from cli.console import err, say
 from cli.opening import settings_with
 from schemas.settings import Settings
 from store.rpc import Rpc
 
-Ready = Callable[[Settings, Rpc], Awaitable[None]]
+Ready = Callable[[Settings, Rpc], Coroutine[Any, Any, None]]
 
 
 def run(*, host: str | None, port: int | None, data_dir: Path | None, browser: bool) -> None:

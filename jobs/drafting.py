@@ -14,7 +14,7 @@ from typing import Any
 
 from jobs.vectors import embed_texts, save_vectors, unpack_vector
 from schemas.errors import LabelCrewError, PaymentRequired
-from schemas.labeling import Labeler, PrelabelInput
+from schemas.labeling import Labeler, PrelabelInput, finished_drafts
 from schemas.world import Draft
 from store.rpc import Rpc
 
@@ -117,10 +117,12 @@ async def draft_slice(
         try:
             if not (writer.stopped or out_of_budget or fatal):
                 writer.add(await labeler.draft(batch))
-        except PaymentRequired:
-            out_of_budget = True
         except LabelCrewError as error:
-            fatal = fatal or error
+            writer.add(finished_drafts(error))
+            if isinstance(error, PaymentRequired):
+                out_of_budget = True
+            else:
+                fatal = fatal or error
         finally:
             gate.release()
 

@@ -54,3 +54,8 @@ async def save_vectors(rpc: Rpc, actor: str, dataset: str, ids: list[str], vecto
 def unpack_vector(packed: str) -> Vectors:
     """One vector (384,) from the database's compact form: base64 of big-endian half floats."""
     return np.frombuffer(base64.b64decode(packed), dtype=">f2").astype(np.float32)
+
+
+def unpack_vectors(packed: str, count: int) -> Vectors:
+    """Vectors (count, 384) that stand one after another in that form."""
+    return np.frombuffer(base64.b64decode(packed), dtype=">f2").astype(np.float32).reshape(count, -1)

@@ -19,6 +19,7 @@ import signal
 import socket
 import uuid
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
@@ -73,6 +74,8 @@ async def run_worker(settings: Settings, rpc: Rpc, system_database_url: str, *, 
             await rpc.call("leave_worker", executor=executor)
     finally:
         await asyncio.to_thread(DBOS.destroy)
+        # DBOS made its own threads the loop's, and has ended them.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
         set_context(None)
 
 

@@ -5,7 +5,8 @@ Importing this package registers the workflows with DBOS; :func:`begin` starts t
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from dbos import DBOS, SetWorkflowID
 
@@ -13,15 +14,15 @@ from jobs.workflows.embedding import embed
 from jobs.workflows.exporting import export
 from jobs.workflows.importing import import_file
 from jobs.workflows.prelabeling import SLICES, prelabel
-from jobs.workflows.training import train
+from jobs.workflows.training import train_student
 
 JOBS = "labelcrew-jobs"
 
-WORKFLOWS: dict[str, Callable[[str], Awaitable[None]]] = {
+WORKFLOWS: dict[str, Callable[[str], Coroutine[Any, Any, None]]] = {
     "import": import_file,
     "embed": embed,
     "prelabel": prelabel,
-    "train": train,
+    "train": train_student,
     "export": export,
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import structlog
@@ -41,10 +41,13 @@ async def fail_job(job_id: str, code: str, detail: str) -> None:
         await context().rpc.call("fail_job", job=job_id, code=code, detail=detail)
 
 
-def workflow(name: str) -> Callable[[Callable[[str], Awaitable[None]]], Callable[[str], Awaitable[None]]]:
+Workflow = Callable[[str], Coroutine[Any, Any, None]]
+
+
+def workflow(name: str) -> Callable[[Workflow], Workflow]:
     """A DBOS workflow for a kind of job, whose errors end the job with their code instead of vanishing into a log."""
 
-    def decorate(steps: Callable[[str], Awaitable[None]]) -> Callable[[str], Awaitable[None]]:
+    def decorate(steps: Workflow) -> Workflow:
         @DBOS.workflow(name=name, max_recovery_attempts=100)
         @functools.wraps(steps)
         async def run(job_id: str) -> None:

@@ -1,0 +1,135 @@
+"""What may be ordered as a job, checked before it is stored, and what it would cost."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from schemas.errors import Invalid, error_of
+from schemas.labelsets import Labelset
+from schemas.settings import Settings
+from schemas.world import JobEstimate
+from store.rpc import Rpc
+
+LOCAL_MODEL = "local/minilm-l6"
+OPEN_STATES = ["new", "drafted", "returned"]
+SAMPLE = 40
+"""Items that an estimate looks at."""
+TIMED = 32
+"""Texts that the embedded model is timed with, for an estimate."""
+
+
+class PrelabelOrder(BaseModel):
+    """Draft every item that no person has answered; ``redo_human`` drafts the others too, beside their answers."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str | None = Field(default=None, min_length=1, max_length=200)
+    redo_human: bool = False
+
+
+class ExportOrder(BaseModel):
+    """Write a file in the background."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: str = "jsonl"
+    provenance: bool = True
+    filters: dict[str, Any] = Field(default_factory=dict)
+
+
+class EmptyOrder(BaseModel):
+    """Nothing to choose."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+ORDERS: dict[str, type[BaseModel]] = {
+    "prelabel": PrelabelOrder,
+    "embed": EmptyOrder,
+    "train": EmptyOrder,
+    "export": ExportOrder,
+}
+
+
+def check_order(
+    settings: Settings, kind: str, params: dict[str, Any], *, budget_usd: float | None = None
+) -> dict[str, Any]:
+    """The parameters, whole. Raises :class:`Invalid`, ``unknown-model``, ``unknown-price``, ``network-forbidden``."""
+    if kind not in ORDERS:
+        raise Invalid(f"jobs of kind {kind} are not ordered this way", hint=f"Order one of: {', '.join(ORDERS)}.")
+    try:
+        order = ORDERS[kind].model_validate(params)
+    except ValidationError as failure:
+        first = failure.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Invalid(f"params.{where}: {first['msg']}") from None
+    if isinstance(order, PrelabelOrder):
+        _check_model(settings, order.model or settings.default_model, budget_usd)
+    if isinstance(order, ExportOrder):
+        from formats.registry import format_of
+
+        format_of(order.format)
+    return order.model_dump(exclude_none=True)
+
+
+async def estimate_order(
+    rpc: Rpc, settings: Settings, actor: str, dataset: str, kind: str, params: dict[str, Any]
+) -> JobEstimate:
+    """Items, tokens, price and minutes of a job, from a sample of the items it would handle."""
+    order = check_order(settings, kind, params)
+    found = await rpc.call("get_dataset", actor=actor, dataset=dataset)
+    waiting = sum(found["states"].get(state, 0) for state in OPEN_STATES)
+    items = waiting if kind == "prelabel" and not order.get("redo_human") else found["items"]
+    model = order.get("model") or found["settings"].get("model") or settings.default_model
+    page = await rpc.call("list_items", actor=actor, dataset=dataset, states=OPEN_STATES, limit=SAMPLE)
+    sample = [item["text"] or "" for item in page["items"]]
+    if kind == "prelabel" and model != LOCAL_MODEL:
+        return _estimate_language_model(settings, model, found, sample, items)
+    minutes = items * await _seconds_a_text(sample) / 60
+    return JobEstimate(items=items, input_tokens=0, output_tokens=0, cost_usd=0.0, minutes=minutes, model=LOCAL_MODEL)
+
+
+def _estimate_language_model(
+    settings: Settings, model: str, dataset: dict[str, Any], sample: list[str], items: int
+) -> JobEstimate:
+    from agents.client import ModelClient
+    from crews.models import estimate_run
+
+    if dataset["labelset"] is None:
+        raise error_of("no-labelset")
+    labelset = Labelset.model_validate(dataset["labelset"])
+    return estimate_run(ModelClient.from_settings(settings, model), labelset, dataset["guidelines"], sample, items)
+
+
+def _check_model(settings: Settings, model: str, budget_usd: float | None) -> None:
+    if model == LOCAL_MODEL:
+        return
+    if model.startswith("local/"):
+        raise error_of(
+            "unknown-model", f"there is no embedded model {model}", hint=f"The embedded one is {LOCAL_MODEL}."
+        )
+    from agents.client import ModelClient
+
+    client = ModelClient.from_settings(settings, model)
+    if budget_usd is not None and client.price is None:
+        raise error_of("unknown-price", f"the price of {model} is not known, so a budget cannot be kept")
+
+
+async def _seconds_a_text(sample: list[str]) -> float:
+    """How long the embedded model takes for one such text on this machine, measured now."""
+    if not sample:
+        return 0.0
+    from learning.embedding import load_embedder
+
+    def measure() -> float:
+        model = load_embedder()
+        texts = (sample * TIMED)[:TIMED]
+        began = time.perf_counter()
+        model.encode(texts)
+        return (time.perf_counter() - began) / len(texts)
+
+    return await asyncio.to_thread(measure)
