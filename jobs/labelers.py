@@ -10,6 +10,7 @@ import asyncio
 import base64
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from jobs.vectors import embed_texts, embedder, unpack_vector
 from schemas.errors import error_of
@@ -35,7 +36,7 @@ UPCOMING = 50
 CHANGED = 0.05
 """A draft is renewed when its label changes, or its probability by more than this."""
 
-_clients: dict[int, Clients] = {}
+_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, list[tuple[Settings, Rpc, Clients]]] = WeakKeyDictionary()
 _local: dict[str, tuple[tuple[int, int], LocalModel]] = {}
 
 
@@ -229,11 +230,13 @@ def _differs(draft: Draft, old: dict[str, Any]) -> bool:
 
 
 def _clients_of(rpc: Rpc, settings: Settings) -> Clients:
-    """The clients of this event loop, which share limits and the completion cache."""
+    """The clients of this event loop and these settings, which share limits and the completion cache."""
     from crews.models import Clients
     from store.cache import caches_of
 
-    loop = id(asyncio.get_running_loop())
-    if loop not in _clients:
-        _clients[loop] = Clients(settings, cache=caches_of(settings, rpc)[0])
-    return _clients[loop]
+    made = _clients.setdefault(asyncio.get_running_loop(), [])
+    for known_settings, known_rpc, clients in made:
+        if known_settings is settings and known_rpc is rpc:
+            return clients
+    made.append((settings, rpc, Clients(settings, cache=caches_of(settings, rpc)[0])))
+    return made[-1][2]
