@@ -64,12 +64,13 @@ end
 $$;
 
 -- For the worker that embeds: makes the HNSW index once there are so many vectors that reading them all takes longer than
--- a person notices. Later vectors go into it one by one. Returns whether it made it. Saving waits meanwhile, reading does
+-- a person notices, for all datasets. Later vectors go into it one by one. Returns whether it made it. Saving waits meanwhile, reading does
 -- not (100,000 vectors: about a quarter of a minute).
-create or replace function labelcrew_api.index_embeddings() returns jsonb
+create or replace function labelcrew_api.index_embeddings(p_actor uuid, p_dataset uuid) returns jsonb
 language plpgsql security definer set search_path = ''
 as $$
 begin
+  perform labelcrew.require_role(p_actor, p_dataset);
   if to_regclass('labelcrew.embeddings_near') is not null
     or (select count(*) from (select from labelcrew.embeddings limit 20001) e) <= 20000
   then
@@ -79,6 +80,27 @@ begin
     using hnsw (vector @extensions@.halfvec_cosine_ops);
   analyze labelcrew.embeddings;
   return to_jsonb(true);
+end
+$$;
+
+-- Through the HNSW index, which is what remains when nothing may be sorted. `state` is asked of one item after the other:
+-- an `exists` might be turned into a hash of all verified items.
+create or replace function labelcrew.nearest_by_index(
+  p_dataset uuid, p_vector @extensions@.halfvec, p_limit int, p_verified bool, p_except uuid,
+  out o_ids uuid[], out o_distances float8[]
+)
+language plpgsql set search_path = '' set enable_sort = off
+as $$
+begin
+  perform set_config('hnsw.ef_search', '100', true), set_config('hnsw.iterative_scan', 'relaxed_order', true);
+  select array_agg(f.id order by f.distance), array_agg(f.distance order by f.distance) into o_ids, o_distances
+  from (
+    select e.item_id as id, e.vector operator(@extensions@.<=>) p_vector as distance
+    from labelcrew.embeddings e
+    where e.dataset_id = p_dataset and e.item_id is distinct from p_except
+      and (not p_verified or (select i.state from labelcrew.items i where i.id = e.item_id) = 'verified')
+    order by e.vector operator(@extensions@.<=>) p_vector limit p_limit
+  ) f;
 end
 $$;
 
@@ -118,17 +140,8 @@ begin
       ) f;
     end if;
   else
-    perform set_config('hnsw.ef_search', '100', true), set_config('hnsw.iterative_scan', 'relaxed_order', true),
-      set_config('enable_sort', 'off', true);
-    select array_agg(f.id order by f.distance), array_agg(f.distance order by f.distance) into v_ids, v_distances
-    from (
-      select e.item_id as id, e.vector operator(@extensions@.<=>) p_vector as distance
-      from labelcrew.embeddings e
-      where e.dataset_id = p_dataset and e.item_id is distinct from p_except
-        and (not p_verified or exists (select from labelcrew.items i where i.id = e.item_id and i.state = 'verified'))
-      order by e.vector operator(@extensions@.<=>) p_vector limit v_limit
-    ) f;
-    perform set_config('enable_sort', 'on', true);
+    select o_ids, o_distances into v_ids, v_distances
+    from labelcrew.nearest_by_index(p_dataset, p_vector, v_limit, p_verified, p_except);
   end if;
   return (
     select coalesce(jsonb_agg(jsonb_build_object('item', j.item, 'similarity', 1 - d.distance) order by j.n), '[]')
