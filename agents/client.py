@@ -22,6 +22,7 @@ import orjson
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
+from agents.account import Account
 from agents.completion import Completion, read_completion, total
 from agents.dialect import Dialect, Schema
 from agents.failures import (
@@ -91,6 +92,7 @@ class ModelClient:
         self._free: list[openai.AsyncOpenAI] = []
         self._dialect = Dialect()
         self._sdks: list[openai.AsyncOpenAI] = []
+        self._accounts: dict[int, Account] = {}
         self._quiet_until = 0.0
         self._answered = False
         self._tokens_per_byte = TOKENS_PER_BYTE
@@ -145,13 +147,7 @@ class ModelClient:
         if spend is None:
             completion = await self._ask(messages, asked)
         else:
-            reserved = await self._reserve(spend, messages, asked)
-            actual = 0.0
-            try:
-                completion = await self._ask(messages, asked)
-                actual = completion.usage.cost_usd
-            finally:
-                await spend.settle(reserved, actual)
+            completion = await self._ask_within(spend, messages, asked)
         if self.cache is not None and completion.problem is None:
             await self._keep(self.cache, key, completion)
         return completion
@@ -308,14 +304,30 @@ class ModelClient:
         except LabelCrewError as error:
             log.warning("completion_cache_failed", code=error.code)
 
-    async def _reserve(self, spend: Spend, messages: Sequence[Message], asked: dict[str, Any]) -> float:
+    async def _ask_within(self, spend: Spend, messages: Sequence[Message], asked: dict[str, Any]) -> Completion:
+        most = self._most(messages, asked)
+        account = self._accounts.setdefault(id(spend), Account(spend))
+        account.users += 1
+        try:
+            await account.reserve(most)
+            actual = 0.0
+            try:
+                completion = await self._ask(messages, asked)
+                actual = completion.usage.cost_usd
+            finally:
+                await account.settle(most, actual)
+        finally:
+            account.users -= 1
+            if not account.users:
+                del self._accounts[id(spend)]
+        return completion
+
+    def _most(self, messages: Sequence[Message], asked: dict[str, Any]) -> float:
+        """The most that a call should cost, in US dollars."""
         if self.price is None:
             raise error_of("unknown-price", f"The price of {self.model} is not known, so a budget cannot be kept.")
         input_tokens = int(self.estimate_tokens(messages, asked["schema"]) * CAUTION)
-        usd = self.price.cost(input_tokens, 0, asked["max_output_tokens"] or DEFAULT_OUTPUT_TOKENS)
-        if not await spend.reserve(usd):
-            raise error_of("budget-exceeded", "The budget does not allow another call.")
-        return usd
+        return self.price.cost(input_tokens, 0, asked["max_output_tokens"] or DEFAULT_OUTPUT_TOKENS)
 
     def _bytes(self, messages: Sequence[Message], schema: Schema | None) -> int:
         size = sum(len(message["content"].encode(errors="replace")) for message in messages)

@@ -237,6 +237,34 @@ class TestBudget:
             await client_of(server).complete(HELLO, spend=Budget(0.000001))
         assert server.chats == []
 
+    async def test_a_budget_is_not_used_up_while_calls_under_way_hold_most_of_it(self, server: StandIn) -> None:
+        server.latency = 0.01
+        budget = Budget(0.01)
+        client = client_of(server, concurrency=32)
+
+        async def ask(number: int) -> bool:
+            question: list[Message] = [{"role": "user", "content": f"Question {number}"}]
+            try:
+                await client.complete(question, schema=SCHEMA, max_output_tokens=1_000, spend=budget)
+            except PaymentRequired:
+                return False
+            return True
+
+        assert all(await asyncio.gather(*(ask(number) for number in range(100))))
+        assert budget.most <= 0.01
+        assert budget.held == pytest.approx(0.0)
+
+    async def test_calls_that_wait_for_room_all_end_when_there_is_none(self, server: StandIn) -> None:
+        budget = Budget(0.0018)
+        client = client_of(server)
+        ended = await asyncio.gather(
+            *(client.complete(HELLO, max_output_tokens=1_000, spend=budget) for _ in range(100)),
+            return_exceptions=True,
+        )
+        refused = [e for e in ended if isinstance(e, PaymentRequired)]
+        assert 0 < len(refused) < 100
+        assert len(refused) + sum(isinstance(e, Completion) for e in ended) == 100
+
     async def test_a_call_that_failed_gives_its_reservation_back(self, server: StandIn) -> None:
         budget = Budget(1.0)
         with pytest.raises(ModelError):

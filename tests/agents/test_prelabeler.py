@@ -249,7 +249,7 @@ class TestWholeRun:
         assert server.counts["401"] == 1
 
     async def test_a_budget_that_runs_out_keeps_what_was_drafted_and_is_never_exceeded(self, server: StandIn) -> None:
-        budget = Budget(0.01)
+        budget = Budget(0.02)
         agent = PrelabelAgent(client_of(server, concurrency=4), BANK, spend=budget)
         items = items_of_texts(f"{TEXTS[n % 5]} {n}" for n in range(2_000))
         with pytest.raises(PaymentRequired) as caught:
@@ -258,7 +258,7 @@ class TestWholeRun:
         assert 0 < len(done) < 2_000
         assert all(d.payload is not None for d in done)
         assert len({d.item_id for d in done}) == len(done)
-        assert budget.spent <= budget.most <= 0.01
+        assert budget.spent <= budget.most <= 0.02
         assert budget.spent == pytest.approx(sum(d.usage.cost_usd for d in done))
 
     async def test_a_dead_server_stops_the_run_instead_of_failing_every_item(self, server: StandIn) -> None:
