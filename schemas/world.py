@@ -224,6 +224,13 @@ class Rejection(World):
     code: str
 
 
+class Rejections(World):
+    """A page of the rows that an import did not take, by line. ``next`` is the line to go on after; None at the end."""
+
+    rejections: list[Rejection]
+    next: int | None = None
+
+
 class JobEstimate(World):
     items: int
     input_tokens: int

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
+from fastapi import Query
 from starlette.responses import Response, StreamingResponse
 
-from api.bodies import JobPlan, NewJob
+from api.bodies import MAX_INTEGER, JobPlan, NewJob
 from api.deps import Actor, DatasetId, Db, JobId, Limit, Parts, answer
 from api.routes import resource
 from api.sse import job_events
-from schemas.world import Job, JobEstimate
+from schemas.world import Job, JobEstimate, Rejections
 
 router = resource("jobs")
 
@@ -48,6 +49,18 @@ async def list_jobs(db: Db, actor: Actor, dataset_id: DatasetId, limit: Limit = 
 async def get_job(db: Db, actor: Actor, job_id: JobId) -> Response:
     """A job with its progress and its cost so far."""
     return answer(await db.call("get_job", actor=actor, job=job_id))
+
+
+@router.get("/jobs/{job_id}/rejections", response_model=Rejections, summary="List the rows an import did not take")
+async def list_rejections(
+    db: Db,
+    actor: Actor,
+    job_id: JobId,
+    after: Annotated[int, Query(ge=0, le=MAX_INTEGER, description="Only rows after this line.")] = 0,
+    limit: Limit = 100,
+) -> Response:
+    """The lines of the file that were left out, and why each was."""
+    return answer(await db.call("list_rejections", actor=actor, job=job_id, after=after, limit=limit))
 
 
 @router.get(
