@@ -18,7 +18,7 @@ import bench
 
 def names() -> list[str]:
     """Every benchmark of this folder."""
-    helpers = {"__main__", "tables", "world"}
+    helpers = {"__main__", "learning_sets", "tables", "world"}
     return sorted(m.name for m in pkgutil.iter_modules(bench.__path__) if m.name not in helpers)
 
 
