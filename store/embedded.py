@@ -88,6 +88,7 @@ class EmbeddedPostgres:
         self.exclusive = exclusive
         self._conf = {**CONF, **(conf or {})}
         self._in_use: IO[str] | None = None
+        self._holder = os.getpid()
         self._server: IO[str] | None = None
         self._account: Account | None = None
         self._socket_dir: Path | None = None
@@ -150,7 +151,7 @@ class EmbeddedPostgres:
 
     def stop(self) -> None:
         """Let go; stops Postgres when no other process of ours uses it."""
-        if self._in_use is None:
+        if self._in_use is None or self._holder != os.getpid():  # a forked child shares the parent's locks
             return
         atexit.unregister(self.stop)
         with self._starting():
@@ -178,6 +179,7 @@ class EmbeddedPostgres:
         self._socket_dir = self._running_socket_dir()
         self._in_use = open(self.data_dir / "in-use.lock", "a")  # noqa: SIM115 - open for as long as we use Postgres
         fcntl.flock(self._in_use, fcntl.LOCK_SH)
+        self._holder = os.getpid()
 
     def _become_server(self) -> None:
         path = self.data_dir / "server.lock"

