@@ -1,0 +1,141 @@
+import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/react-query";
+import { api, unwrap } from "@/lib/api/client";
+import type { ItemState, Job } from "@/lib/api/types";
+
+/** Everything that pages read, with its key, in one place, so that a change can say what it makes stale. */
+export const keys = {
+  datasets: ["datasets"] as const,
+  dataset: (id: string) => ["dataset", id] as const,
+  items: (dataset: string) => ["dataset", dataset, "items"] as const,
+  jobs: (dataset: string) => ["dataset", dataset, "jobs"] as const,
+  job: (id: string) => ["job", id] as const,
+  item: (id: string) => ["item", id] as const,
+};
+
+export const terminal = (job: Job): boolean => ["done", "failed", "cancelled"].includes(job.state);
+
+export const datasetsQuery = () =>
+  queryOptions({ queryKey: keys.datasets, queryFn: ({ signal }) => unwrap(api.GET("/v1/datasets", { signal })) });
+
+export const datasetQuery = (id: string) =>
+  queryOptions({
+    queryKey: keys.dataset(id),
+    queryFn: ({ signal }) =>
+      unwrap(api.GET("/v1/datasets/{dataset_id}", { params: { path: { dataset_id: id } }, signal })),
+    enabled: id !== "",
+  });
+
+export interface ItemFilters {
+  states: ItemState[];
+  label: string;
+  q: string;
+  sort: "seq" | "-seq" | "priority" | "probability" | "-probability" | "-updated";
+}
+
+export const itemsQuery = (dataset: string, filters: ItemFilters) =>
+  infiniteQueryOptions({
+    queryKey: [...keys.items(dataset), filters],
+    queryFn: ({ pageParam, signal }) =>
+      unwrap(
+        api.GET("/v1/datasets/{dataset_id}/items", {
+          params: {
+            path: { dataset_id: dataset },
+            query: {
+              state: filters.states.length ? filters.states : undefined,
+              label: filters.label || undefined,
+              q: filters.q.trim() || undefined,
+              sort: filters.sort,
+              cursor: pageParam || undefined,
+              limit: 50,
+            },
+          },
+          signal,
+        }),
+      ),
+    initialPageParam: "",
+    getNextPageParam: (page) => page.next_cursor ?? undefined,
+    placeholderData: keepPreviousData,
+    enabled: dataset !== "",
+  });
+
+export const jobsQuery = (dataset: string) =>
+  queryOptions({
+    queryKey: keys.jobs(dataset),
+    queryFn: ({ signal }) =>
+      unwrap(
+        api.GET("/v1/datasets/{dataset_id}/jobs", {
+          params: { path: { dataset_id: dataset }, query: { limit: 50 } },
+          signal,
+        }),
+      ),
+    refetchInterval: (query) => (query.state.data?.some((job) => !terminal(job)) ? 1500 : false),
+    enabled: dataset !== "",
+  });
+
+export const jobQuery = (id: string) =>
+  queryOptions({
+    queryKey: keys.job(id),
+    queryFn: ({ signal }) => unwrap(api.GET("/v1/jobs/{job_id}", { params: { path: { job_id: id } }, signal })),
+    enabled: id !== "",
+  });
+
+export const rejectionsQuery = (job: string) =>
+  infiniteQueryOptions({
+    queryKey: [...keys.job(job), "rejections"],
+    queryFn: ({ pageParam, signal }) =>
+      unwrap(
+        api.GET("/v1/jobs/{job_id}/rejections", {
+          params: { path: { job_id: job }, query: { after: pageParam, limit: 50 } },
+          signal,
+        }),
+      ),
+    initialPageParam: 0,
+    getNextPageParam: (page) => page.next ?? undefined,
+  });
+
+export const itemQuery = (id: string) =>
+  queryOptions({
+    queryKey: keys.item(id),
+    queryFn: ({ signal }) => unwrap(api.GET("/v1/items/{item_id}", { params: { path: { item_id: id } }, signal })),
+    enabled: id !== "",
+  });
+
+export const historyQuery = (id: string) =>
+  queryOptions({
+    queryKey: [...keys.item(id), "history"],
+    queryFn: ({ signal }) =>
+      unwrap(api.GET("/v1/items/{item_id}/history", { params: { path: { item_id: id } }, signal })),
+    enabled: id !== "",
+  });
+
+export const similarQuery = (id: string) =>
+  queryOptions({
+    queryKey: [...keys.item(id), "similar"],
+    queryFn: ({ signal }) =>
+      unwrap(
+        api.GET("/v1/items/{item_id}/similar", { params: { path: { item_id: id }, query: { limit: 4 } }, signal }),
+      ),
+    enabled: id !== "",
+  });
+
+export const modelsQuery = () =>
+  queryOptions({
+    queryKey: ["models"],
+    queryFn: ({ signal }) => unwrap(api.GET("/v1/models", { signal })),
+    staleTime: 60_000,
+  });
+
+export const estimateQuery = (dataset: string, model: string) =>
+  queryOptions({
+    queryKey: ["dataset", dataset, "estimate", model],
+    queryFn: ({ signal }) =>
+      unwrap(
+        api.POST("/v1/datasets/{dataset_id}/jobs/estimate", {
+          params: { path: { dataset_id: dataset } },
+          body: { kind: "prelabel", params: { model } },
+          signal,
+        }),
+      ),
+    enabled: dataset !== "" && model !== "",
+    gcTime: 0,
+  });
