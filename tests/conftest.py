@@ -97,7 +97,7 @@ def pg_rpc(clean_dsn: str, _postgres_rpc: Rpc) -> Rpc:
 def supabase_url(database_dsn: str, short_tmp: Path) -> Iterator[str]:
     """Where a Supabase client finds the session's database."""
     if postgrest.binary() is None:
-        pytest.skip("PostgREST is not here: make .build/tools brings it on Linux x64; elsewhere put postgrest on the PATH")
+        pytest.skip("no PostgREST: make .build/tools brings it on Linux x64; elsewhere put it on the PATH")
     with postgrest.running(database_dsn, short_tmp / "postgrest.log") as url:
         yield url
 
