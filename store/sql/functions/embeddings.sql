@@ -63,9 +63,9 @@ begin
 end
 $$;
 
--- For the worker that embeds: makes the HNSW index once there are so many vectors that reading them all takes longer than
--- a person notices, for all datasets. Later vectors go into it one by one. Returns whether it made it. Saving waits meanwhile, reading does
--- not (100,000 vectors: about a quarter of a minute).
+-- For the worker that embeds: makes the HNSW index, over the vectors of all datasets, once there are so many that reading
+-- them all takes longer than a person notices. Later vectors go into it one by one. Returns whether it made it. Saving
+-- waits meanwhile, reading does not (100,000 vectors: about a quarter of a minute).
 create or replace function labelcrew_api.index_embeddings(p_actor uuid, p_dataset uuid) returns jsonb
 language plpgsql security definer set search_path = ''
 as $$

@@ -175,7 +175,7 @@ begin
   end if;
 
   if v_selective then
-    select greatest(sqrt(12 * sum(n)), 500)::int into v_common from labelcrew.item_counts where dataset_id = p_dataset;
+    select coalesce(sqrt(12 * greatest(sum(n), 0)), 0)::int into v_common from labelcrew.item_counts where dataset_id = p_dataset;
     v_from := case
       when v_label is not null then
         'labelcrew.item_labels l join labelcrew.items i on i.id = l.item_id
