@@ -96,5 +96,5 @@ async def list_activity(
     after: Annotated[int | None, Query(ge=0, le=MAX_INTEGER, description="Only events after this one's id.")] = None,
     limit: Limit = 100,
 ) -> Response:
-    """The audit log of a dataset."""
+    """The audit log of a dataset. Needs the role reviewer."""
     return answer(await db.call("list_events", actor=actor, dataset=dataset_id, kinds=kind, after=after, limit=limit))

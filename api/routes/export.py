@@ -45,7 +45,7 @@ async def export_items(
     max_probability: Probability = None,
     provenance: Annotated[bool, Query(description="Add columns that say where each label comes from.")] = True,
 ) -> StreamingResponse:
-    """All items that match, with the answer that counts, or else the newest draft."""
+    """All items that match, with the answer that counts, or else the newest draft. Needs the role reviewer."""
     filters = {
         "states": state,
         "labels": label,
