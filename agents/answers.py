@@ -63,11 +63,12 @@ def batch_schema(labelset: Labelset, *, name: str = "answers", before: dict[str,
 
 
 def rows_of(value: Any, name: str, count: int) -> dict[int, dict[str, Any]]:
-    """The answer's rows by item number, 1 to ``count``. Rows for items nobody asked about, or given twice, are dropped.
+    """The answer's rows by item number, 1 to ``count``; rows for items that nobody asked about are dropped.
 
-    Of a number given twice with different answers neither counts. Raises model-malformed without a list ``name``.
+    Of a number given twice with different answers neither counts. A list, or one row, that a server without schemas
+    sends bare is taken too. Raises model-malformed when there is no list.
     """
-    rows = value.get(name) if isinstance(value, dict) else None
+    rows = value.get(name, [value] if "id" in value else None) if isinstance(value, dict) else value
     if not isinstance(rows, list):
         raise error_of("model-malformed", f"The model's answer has no list of {name}.")
     found: dict[int, dict[str, Any]] = {}

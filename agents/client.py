@@ -26,6 +26,7 @@ from agents.account import Account
 from agents.completion import Completion, read_completion, total
 from agents.dialect import Dialect, Schema
 from agents.failures import (
+    FAILURES_IN_A_ROW,
     TRIES_AFTER_TIMEOUT,
     TRIES_BEFORE_FIRST_ANSWER,
     Transient,
@@ -94,6 +95,7 @@ class ModelClient:
         self._sdks: list[openai.AsyncOpenAI] = []
         self._accounts: dict[int, Account] = {}
         self._quiet_until = 0.0
+        self._given_up_in_a_row = 0
         self._answered = False
         self._tokens_per_byte = TOKENS_PER_BYTE
 
@@ -192,17 +194,21 @@ class ModelClient:
             before_sleep=_log_retry,
             reraise=True,
         )
-        last: LabelCrewError
+        given_up: LabelCrewError
         try:
             completion: Completion = await tries(self._once, content, schema is not None)
         except Transient as transient:
-            last = transient.error
+            given_up = transient.error
         else:
+            self._given_up_in_a_row = 0
             if completion.usage.input_tokens:
                 seen = completion.usage.input_tokens / self._bytes(messages, schema)
                 self._tokens_per_byte += 0.1 * (seen - self._tokens_per_byte)
             return completion
-        raise last
+        self._given_up_in_a_row += 1
+        if self._given_up_in_a_row >= FAILURES_IN_A_ROW:
+            raise error_of("model-unreachable", f"The model's server fails every call. {given_up.detail}")
+        raise given_up
 
     async def _once(self, content: bytes, as_json: bool) -> Completion:
         import httpx

@@ -28,6 +28,8 @@ RUN_CODES = frozenset(
 LONGEST_WAIT_S = 120.0
 TRIES_AFTER_TIMEOUT = 2
 TRIES_BEFORE_FIRST_ANSWER = 3
+FAILURES_IN_A_ROW = 20
+"""Calls that were given up, without one answer in between, before the run is stopped."""
 
 _OVERFLOW = re.compile(
     r"context[ _](length|window|size)|maximum context|too many (input )?tokens|prompt is too long|input is too long"
@@ -64,9 +66,10 @@ def concerns_run(error: LabelCrewError) -> bool:
 
 def sort_failure(error: openai.APIError) -> Exception:
     """The exception to raise for what the SDK raised."""
+    import httpx
     import openai
 
-    if isinstance(error, openai.APITimeoutError):
+    if isinstance(error, openai.APITimeoutError) and not isinstance(error.__cause__, httpx.ConnectTimeout):
         return Transient(error_of("model-timeout"))
     if isinstance(error, openai.APIStatusError):
         return _sort_status(error.status_code, error.response.headers, error.response.text)

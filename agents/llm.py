@@ -24,6 +24,8 @@ from schemas.world import Usage
 
 OUTPUT_TOKENS = 8_000
 TRIES = 2
+LOOK_S = 1.0
+"""A waiting thread looks this often whether the event loop is still there, so that no process hangs on its way out."""
 
 
 class Structured(BaseModel):
@@ -76,8 +78,13 @@ class Llm(BaseLLM):
 
     def call(self, messages: Any, tools: Any = None, *_: Any, response_model: Any = None, **__: Any) -> Any:
         """One answer, for a thread. Raises LabelCrewError."""
-        asked = self._ask(messages, response_model)
-        return asyncio.run_coroutine_threadsafe(asked, self._loop).result()
+        asked = asyncio.run_coroutine_threadsafe(self._ask(messages, response_model), self._loop)
+        while True:
+            try:
+                return asked.result(timeout=LOOK_S)
+            except TimeoutError:
+                if not asked.done() and self._loop.is_closed():
+                    raise error_of("unavailable", "The process is ending.") from None
 
     async def acall(self, messages: Any, tools: Any = None, *_: Any, response_model: Any = None, **__: Any) -> Any:
         """One answer, for the client's own event loop. Raises LabelCrewError."""

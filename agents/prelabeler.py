@@ -252,7 +252,7 @@ def rules_of(labelset: Labelset) -> dict[str, str]:
 
 def _by_number(completion: Completion) -> dict[int, float]:
     """Token probabilities by item number, where there is one for each row."""
-    rows = completion.value.get("answers", [])
+    rows = completion.value.get("answers", []) if isinstance(completion.value, dict) else []
     probabilities = completion.label_probabilities
     if probabilities is None or len(probabilities) != len(rows):
         return {}

@@ -65,7 +65,11 @@ class TestRows:
     def test_of_two_rows_that_contradict_each_other_neither_counts(self) -> None:
         assert rows_of({"answers": [{"id": 1, "label": "a"}, {"id": 1, "label": "b"}]}, "answers", 1) == {}
 
-    @pytest.mark.parametrize("value", [None, [], {}, {"answers": {}}, {"answers": None}, "x"])
+    @pytest.mark.parametrize("value", [[{"id": 1}], {"id": 1}])
+    def test_rows_that_come_bare_are_taken(self, value: Any) -> None:
+        assert rows_of(value, "answers", 1) == {1: {"id": 1}}
+
+    @pytest.mark.parametrize("value", [None, 1, {}, {"answers": {}}, {"answers": None}, "x"])
     def test_an_answer_without_rows_is_refused(self, value: Any) -> None:
         with pytest.raises(ModelError) as caught:
             rows_of(value, "answers", 1)

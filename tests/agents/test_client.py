@@ -148,6 +148,15 @@ async def test_an_answer_of_no_use_says_why_and_what_it_cost(server: StandIn, fa
     assert completion.usage.cost_usd > 0
 
 
+async def test_a_server_that_fails_every_call_stops_the_run(server: StandIn) -> None:
+    server.rates = {"server-error": 1.0}
+    client = client_of(server, max_retries=0)
+    failures = await asyncio.gather(*(client.complete(HELLO) for _ in range(25)), return_exceptions=True)
+    codes = [failure.code for failure in failures if isinstance(failure, ModelError)]
+    assert codes.count("model-error") == 19
+    assert codes.count("model-unreachable") == 6
+
+
 async def test_a_prompt_beyond_the_context_is_refused_with_context_overflow(server: StandIn) -> None:
     server.context_tokens = 50
     with pytest.raises(ModelError) as caught:

@@ -17,7 +17,7 @@ MODEL = "gpt-4.1-mini"
 
 def client_of(server: StandIn, **options: Any) -> ModelClient:
     """A client of the stand-in, with the real price of the model it plays."""
-    given = {"api_key": KEY, "price": PRICES[MODEL], "timeout_s": 5.0} | options
+    given: dict[str, Any] = {"api_key": KEY, "price": PRICES[MODEL], "timeout_s": 5.0} | options
     return ModelClient(given.pop("model", MODEL), base_url=server.base_url, **given)
 
 

@@ -57,6 +57,9 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             self.parser.feed_data(data)
+        except httptools.HttpParserCallbackError as error:
+            self.transport.abort()
+            raise error.__context__ or error from None  # a mistake of the stand-in or its brain: show it
         except httptools.HttpParserError:
             self.transport.abort()
 
@@ -98,7 +101,7 @@ class Connection(asyncio.Protocol):
             elif method == "GET" and path == "/v1/models":
                 answer = {"object": "list", "data": [model_object(name) for name in sorted(server.models)]}
             elif method == "GET" and path.startswith("/v1/models/"):
-                server.checkmodel_object(path.removeprefix("/v1/models/"))
+                server.check_model(path.removeprefix("/v1/models/"))
                 answer = model_object(path.removeprefix("/v1/models/"))
             else:
                 raise Refused(404, f"Invalid URL ({method} {path})")
