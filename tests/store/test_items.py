@@ -157,7 +157,7 @@ async def test_rollback_removes_what_the_job_made_and_nobody_worked_on(rpc: Rpc)
     annotator = await team.member()
     job = (await team.call("create_job", kind="import"))["id"]
     await team.call("create_items", job=job, rows=[
-        {"text": "worked on"}, {"text": "held"}, {"text": "fresh"}, {"text": "gold", "annotation": {"labels": ["good"]}},
+        {"text": "worked on"}, {"text": "held"}, {"text": "new"}, {"text": "gold", "annotation": {"labels": ["good"]}},
     ])  # fmt: skip
     old, worked, held, *_ = await team.items()
     await team.submit(annotator, next(c for c in await team.claim(annotator, 2) if c["item"]["id"] == worked["id"]))

@@ -82,7 +82,7 @@ begin
     (select array_agg(c.id order by c.n) from checked c), (select array_agg(r.item_id order by r.n) from r)
   into o_created, o_errors, v_ids, v_items
   from stored s;
-  if cardinality(v_ids) <> cardinality(v_items) then
+  if cardinality(v_items) > coalesce(cardinality(v_ids), 0) then
     perform labelcrew.fail('not-found', 'a row names a labelset version that the dataset does not have');
   end if;
   -- What was not stored now was stored by the job before, or by an earlier row.
@@ -211,4 +211,25 @@ begin
     ) x
   );
 end
+$$;
+
+-- A model's drafts that people have judged since, newest first: [{confidence, right}], one an item. What its
+-- calibration is learnt from; asked by workers and the gateway, for nobody.
+create or replace function labelcrew_api.list_judged_drafts(p_dataset uuid, p_model text, p_limit int default 5000)
+returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select coalesce(jsonb_agg(jsonb_build_object('confidence', j.confidence, 'right', j.is_right)), '[]')
+  from (
+    select p.confidence, p.payload = a.payload as is_right
+    from labelcrew.items i
+      join labelcrew.annotations a on a.id = i.annotation_id and a.source = 'human'
+      join lateral (
+        select p.confidence, p.payload from labelcrew.predictions p
+        where p.item_id = i.id and p.model = p_model and p.payload is not null and p.confidence is not null
+        order by p.number desc limit 1
+      ) p on true
+    where i.dataset_id = p_dataset and i.state = 'verified'
+    order by a.number desc limit least(greatest(p_limit, 1), 20000)
+  ) j
 $$;
