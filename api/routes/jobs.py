@@ -15,6 +15,14 @@ from schemas.world import Job, JobEstimate, Rejections
 
 router = resource("jobs")
 
+EVENT = {
+    "type": "object",
+    "properties": {
+        "event": {"type": "string", "enum": ["job", "error"]},
+        "data": {"type": "string", "contentMediaType": "application/json", "description": "A job, or code and detail."},
+    },
+}
+
 
 @router.post("/datasets/{dataset_id}/jobs", response_model=Job, status_code=202, summary="Order a job")
 async def create_job(parts: Parts, actor: Actor, dataset_id: DatasetId, body: NewJob) -> Response:
@@ -69,7 +77,7 @@ async def list_rejections(
     responses={
         200: {
             "description": "Server-sent events: `job`, with the job as its data, whenever it changes, until it ends.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {"schema": EVENT}},
         }
     },
     summary="Follow a job",

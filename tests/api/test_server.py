@@ -53,14 +53,10 @@ def serving(dsn: str, data_dir: Path) -> Iterator[tuple[subprocess.Popen[str], s
         "LABELCREW_PORT": str(port),
         "LABELCREW_LOG_FORMAT": "json",
     }
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVE],
-        cwd=ROOT,
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    with (data_dir / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", SERVE], cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=log
+        )
     try:
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
@@ -97,8 +93,7 @@ async def test_stopping_ends_streams_and_exits_in_order(
                     pass
                 assert time.monotonic() - began < 5
         assert process.wait(15) in {0, -number, 130, 1}
-        assert process.stderr
-        log = process.stderr.read()
+        log = (tmp_path / "server.log").read_text()
         assert '"route":"/v1/datasets"' in log
         assert headers["Authorization"].split()[1] not in log
 
