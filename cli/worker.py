@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sys
+import os
 import threading
 from pathlib import Path
 
@@ -24,6 +24,7 @@ def run(*, data_dir: Path | None, tied: bool) -> None:
         if tied:
             _stop_when_input_closes(stop)
         async with opened(configured) as store:
+            configured.data_path.mkdir(parents=True, exist_ok=True, mode=0o700)
             workflows = store.dbos_dsn or f"sqlite:///{configured.data_path / 'workflows.sqlite'}"
             await run_worker(configured, store, workflows, stop=stop)
 
@@ -34,7 +35,8 @@ def _stop_when_input_closes(stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        while os.read(0, 1024):  # not sys.stdin: its lock, held here, would abort the interpreter at its end
+            pass
         loop.call_soon_threadsafe(stop.set)
 
     threading.Thread(target=wait, daemon=True).start()

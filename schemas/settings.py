@@ -14,9 +14,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """Read from the environment only; a ``.env`` file is never read behind the user's back."""
+    """Read from the environment only; a ``.env`` file is never read behind the user's back. Empty means not set."""
 
-    model_config = SettingsConfigDict(env_prefix="LABELCREW_", extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="LABELCREW_", extra="ignore", populate_by_name=True, env_ignore_empty=True
+    )
 
     # where things live
     data_dir: Path = Field(
