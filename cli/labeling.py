@@ -133,14 +133,12 @@ def named(labelset: Labelset, payload: Payload | None) -> dict[str, Any]:
 
 def prepare(options: LabelOptions) -> LabelRun:
     """Read the file and settle classes, model and examples. Raises registered errors before anything is spent."""
-    from agents.prices import require_price
     from formats.labels import infer_classes
     from formats.labelset_file import read_labelset
     from formats.rows import ReadOptions
 
     model = options.model or settings().default_model
-    if options.budget is not None:
-        require_price(model, settings().prices)
+    check_model(model, options.budget)
     rows, rejected = _read(
         options.source,
         ReadOptions(
@@ -179,6 +177,13 @@ def prepare(options: LabelOptions) -> LabelRun:
         concurrency=options.concurrency or (1 if model.startswith("local/") else settings().llm_concurrency),
         batch_size=options.batch_size,
     )
+
+
+def check_model(model: str, budget: float | None) -> None:
+    """Raises ``unknown-model``, ``network-forbidden``, and ``unknown-price`` where a budget is to be kept."""
+    from jobs.orders import check_order
+
+    check_order(settings(), "prelabel", {"model": model}, budget_usd=budget)
 
 
 def labelset_of(names: list[str], *, multi: bool) -> Labelset:

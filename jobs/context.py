@@ -5,8 +5,7 @@ Opened once a process, inside the event loop that runs the workflows, because co
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +16,16 @@ from store.rpc import Rpc
 
 @dataclass
 class WorkContext:
-    """The process's connections and the locks that keep two steps from doing the same heavy thing at once."""
+    """What this process has open."""
 
     settings: Settings
     rpc: Rpc
-    training: dict[str, asyncio.Lock] = field(default_factory=dict)
+    stopping: bool = False
+    """Set when this process ends: what fails from then on is left to the next worker, not told to the user."""
 
     async def job(self, job_id: str) -> Job:
         """The job as it stands now."""
         return Job.model_validate(await self.rpc.call("find_job", job=job_id))
-
-    def training_lock(self, dataset_id: str) -> asyncio.Lock:
-        """Held while a student of this dataset is trained in this process."""
-        return self.training.setdefault(dataset_id, asyncio.Lock())
 
     @property
     def uploads(self) -> Path:
@@ -60,6 +56,11 @@ def context() -> WorkContext:
 def _made(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return folder
+
+
+def worker_is_stopping() -> bool:
+    """Whether this process is ending, or has no worker any more."""
+    return _current is None or _current.stopping
 
 
 def plain(job: Job) -> dict[str, Any]:

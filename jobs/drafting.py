@@ -35,9 +35,10 @@ class SliceOutcome:
 class DraftWriter:
     """Gathers drafts and writes them twenty times a second, with the job's progress in the same statement."""
 
-    def __init__(self, rpc: Rpc, job_id: str) -> None:
+    def __init__(self, rpc: Rpc, job_id: str, run: int) -> None:
         self._rpc = rpc
         self._job_id = job_id
+        self._run_number = run
         self._waiting: list[Draft] = []
         self._wake = asyncio.Event()
         self._closing = False
@@ -85,7 +86,7 @@ class DraftWriter:
         answer = await self._rpc.call("save_job_drafts", job=self._job_id, rows=rows)
         self.drafted += answer["created"] - answer["errors"]
         self.failed += answer["errors"]
-        self.state = answer["state"]
+        self.state = answer["state"] if answer["run"] == self._run_number else "resumed elsewhere"
 
 
 async def draft_slice(
@@ -95,19 +96,20 @@ async def draft_slice(
     dataset: str,
     job_id: str,
     *,
+    run: int,
     after: int,
     until: int,
     at_once: int,
     redo_human: bool = False,
     vectors: bool = False,
 ) -> SliceOutcome:
-    """Draft every item of the job with ``after < seq <= until`` that the job has no draft for yet.
+    """Draft every item of the job with ``after < seq <= until`` that the job has no draft for yet, in its ``run``.
 
     ``at_once`` is how many calls may be under way; with ``vectors`` the model is handed the items' embeddings, which
     are computed and kept where they are missing. Raises the errors that stop a whole job (a refused key, an
     unreachable server); what goes wrong with single items comes back as drafts with errors.
     """
-    writer = DraftWriter(rpc, job_id)
+    writer = DraftWriter(rpc, job_id, run)
     gate = asyncio.Semaphore(at_once)
     out_of_budget = False
     fatal: LabelCrewError | None = None

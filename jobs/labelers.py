@@ -224,6 +224,8 @@ def _example(row: dict[str, Any]) -> Example:
 def _differs(draft: Draft, old: dict[str, Any]) -> bool:
     if draft.payload is None:
         return False
+    if draft.route != old["route"]:
+        return True
     if draft.payload.model_dump(mode="json", exclude_defaults=True) != old["payload"] or old["probability"] is None:
         return True
     return bool(abs((draft.probability or 0.0) - old["probability"]) > CHANGED)

@@ -20,6 +20,7 @@ import socket
 import uuid
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -27,6 +28,9 @@ from jobs.context import WorkContext, set_context
 from schemas.errors import LabelCrewError
 from schemas.settings import Settings
 from store.rpc import Rpc
+
+if TYPE_CHECKING:
+    from dbos import DBOS
 
 log = structlog.get_logger("worker")
 
@@ -45,8 +49,9 @@ async def run_worker(settings: Settings, rpc: Rpc, system_database_url: str, *, 
     import jobs.workflows  # registers the workflows before launch
 
     executor = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    set_context(WorkContext(settings=settings, rpc=rpc))
-    DBOS(
+    here = WorkContext(settings=settings, rpc=rpc)
+    set_context(here)
+    instance = DBOS(
         config={
             "name": "labelcrew",
             "system_database_url": system_database_url,
@@ -73,10 +78,20 @@ async def run_worker(settings: Settings, rpc: Rpc, system_database_url: str, *, 
         with contextlib.suppress(LabelCrewError):
             await rpc.call("leave_worker", executor=executor)
     finally:
+        here.stopping = True
+        await _leave_workflows(instance)
         await asyncio.to_thread(DBOS.destroy)
         # DBOS made its own threads the loop's, and has ended them.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
         set_context(None)
+
+
+async def _leave_workflows(instance: DBOS) -> None:
+    """Stops what runs in this process as a kill would, so that nothing of it is recorded as its end."""
+    tasks = list(instance._workflow_tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:

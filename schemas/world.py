@@ -244,6 +244,8 @@ class JobEstimate(World):
 class Job(World):
     id: str
     dataset_id: str
+    run: int = 1
+    """Counts how often it was started: a job that is resumed runs anew on what is left."""
     kind: JobKind
     state: JobState
     params: dict[str, Any] = Field(default_factory=dict)

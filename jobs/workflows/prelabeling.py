@@ -15,7 +15,7 @@ from jobs.context import context
 from jobs.drafting import draft_slice
 from jobs.labelers import is_local, labeler_for_dataset, ready_local_model
 from jobs.purse import Purse
-from jobs.workflows.steps import begin_job, fail_job, finish_job, workflow
+from jobs.workflows.steps import begin_job, fail_job, finish_job, leave_if_stopping, run_number, workflow
 from schemas.errors import LabelCrewError
 
 SLICES = "labelcrew-slices"
@@ -46,6 +46,7 @@ async def prelabel_slice(job_id: str, after: int, until: int) -> None:
     try:
         await draft(job_id, after, until)
     except LabelCrewError as error:
+        leave_if_stopping()
         await fail_job(job_id, error.code, str(error))
 
 
@@ -75,7 +76,8 @@ async def draft(job_id: str, after: int, until: int) -> dict[str, Any]:
     """Draft the slice. Run again after a kill, it asks for what is missing."""
     ctx = context()
     job = await ctx.job(job_id)
-    if job.state != "running":
+    run = run_number()
+    if job.state != "running" or job.run != run:
         return {"state": job.state}
     purse = Purse(ctx.rpc, job_id) if job.budget_usd is not None else None
     model = job.params.get("model")
@@ -83,7 +85,7 @@ async def draft(job_id: str, after: int, until: int) -> dict[str, Any]:
     labeler = await labeler_for_dataset(ctx.rpc, ctx.settings, job.created_by, job.dataset_id, model=model, spend=purse)
     try:
         outcome = await draft_slice(
-            ctx.rpc, labeler, job.created_by, job.dataset_id, job_id, after=after, until=until,
+            ctx.rpc, labeler, job.created_by, job.dataset_id, job_id, run=run, after=after, until=until,
             at_once=1 if local else ctx.settings.llm_concurrency,
             redo_human=bool(job.params.get("redo_human", False)), vectors=local,
         )  # fmt: skip
@@ -101,6 +103,6 @@ async def conclude(job_id: str) -> None:
     """Done, unless the job was stopped on the way."""
     ctx = context()
     job = await ctx.job(job_id)
-    if job.state == "running":
+    if job.state == "running" and job.run == run_number():
         result = await ctx.rpc.call("summarise_drafts", job=job_id)
         await finish_job(job_id, result)

@@ -9,10 +9,15 @@ from typing import Any
 import structlog
 from dbos import DBOS
 
-from jobs.context import context
+from jobs.context import context, worker_is_stopping
 from schemas.errors import Conflict, LabelCrewError
 
 log = structlog.get_logger("jobs")
+
+
+def run_number() -> int:
+    """Which run of its job the workflow at hand is: workflows are named job:run or job:run:slice."""
+    return int(str(DBOS.workflow_id).split(":")[1])
 
 
 @DBOS.step()
@@ -27,9 +32,9 @@ async def begin_job(job_id: str, total: int | None = None) -> dict[str, Any]:
 
 @DBOS.step()
 async def finish_job(job_id: str, result: dict[str, Any], note: str = "") -> None:
-    """The job is done, unless somebody paused or cancelled it while its last step ran."""
+    """The job is done, unless somebody stopped it, or stopped and resumed it, while this run's last step ran."""
     job = await context().job(job_id)
-    if job.state == "running":
+    if job.state == "running" and job.run == run_number():
         await context().rpc.call("finish_job", job=job_id, result=result, note=note)
 
 
@@ -39,6 +44,16 @@ async def fail_job(job_id: str, code: str, detail: str) -> None:
     job = await context().job(job_id)
     if job.state not in ("done", "failed", "cancelled"):
         await context().rpc.call("fail_job", job=job_id, code=code, detail=detail)
+
+
+class LeftToNextWorker(BaseException):
+    """This process ends: the workflow stays as its last recorded step left it, for another worker to take over."""
+
+
+def leave_if_stopping() -> None:
+    """Raises :class:`LeftToNextWorker` when this process ends: a failure is then its own, not the job's."""
+    if worker_is_stopping():
+        raise LeftToNextWorker
 
 
 Workflow = Callable[[str], Coroutine[Any, Any, None]]
@@ -54,9 +69,11 @@ def workflow(name: str) -> Callable[[Workflow], Workflow]:
             try:
                 await steps(job_id)
             except LabelCrewError as error:
+                leave_if_stopping()
                 await fail_job(job_id, error.code, str(error))
             except Exception as error:
-                log.exception("job_failed", job=job_id, kind=name)
+                leave_if_stopping()
+                log.error("job_failed", job=job_id, kind=name, exc_info=error)
                 await fail_job(job_id, "internal", f"{type(error).__name__}: {error}"[:500])
 
         return run

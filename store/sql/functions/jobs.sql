@@ -31,7 +31,7 @@ begin
     end if;
   end if;
   return jsonb_build_object(
-    'id', p_job.id, 'dataset_id', p_job.dataset_id, 'kind', p_job.kind, 'state', p_job.state, 'params', p_job.params,
+    'id', p_job.id, 'dataset_id', p_job.dataset_id, 'run', p_job.runs, 'kind', p_job.kind, 'state', p_job.state, 'params', p_job.params,
     'total', p_job.total, 'done', p_job.done, 'failed', p_job.failed, 'rate', round(v_rate::numeric, 3),
     'eta_seconds', case when v_rate > 0 then round((greatest(0, p_job.total - v_handled) / v_rate)::numeric, 1) end,
     'budget_usd', p_job.budget_usd, 'reserved_usd', p_job.reserved_usd, 'cost_usd', p_job.cost_usd,

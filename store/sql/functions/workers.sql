@@ -129,7 +129,7 @@ begin
       p_job, (v_saved ->> 'created')::int - (v_saved ->> 'errors')::int, (v_saved ->> 'errors')::int, null, v_cost
     );
   end if;
-  return v_saved || jsonb_build_object('state', (select state from labelcrew.jobs where id = p_job));
+  return v_saved || (select jsonb_build_object('state', state, 'run', runs) from labelcrew.jobs where id = p_job);
 end
 $$;
 
