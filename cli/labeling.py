@@ -191,7 +191,7 @@ def labelset_of(names: list[str], *, multi: bool) -> Labelset:
     try:
         return Labelset.of(names, multi=multi)
     except ValidationError as failure:
-        raise error_of("invalid-labelset", failure.errors()[0]["msg"]) from None
+        raise error_of("invalid-labelset", failure.errors()[0]["msg"].removeprefix("Value error, ")) from None
 
 
 def _read(path: Path, options: ReadOptions) -> tuple[list[Row], list[Rejected]]:

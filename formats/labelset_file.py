@@ -62,5 +62,5 @@ def parse_labelset(raw: object, name: str = "labelset") -> tuple[Labelset, str]:
     except ValidationError as failure:
         first = failure.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise error_of("invalid-labelset", f"{name}: {where + ': ' if where else ''}{first['msg']}") from None
+        raise error_of("invalid-labelset", f"{name}: {where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}") from None
     return labelset, str(raw.get("guidelines") or "")
