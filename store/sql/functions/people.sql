@@ -107,6 +107,13 @@ as $$
   from labelcrew.users u where lower(u.email) = lower(btrim(p_email))
 $$;
 
+-- The account that an operator at the server's own terminal acts as: the owner of the installation, or null.
+create or replace function labelcrew_api.find_owner() returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select labelcrew.user_json(u) from labelcrew.users u where u.is_owner order by u.created_at limit 1
+$$;
+
 -- All accounts, for the owner of the installation.
 create or replace function labelcrew_api.list_users(p_actor uuid) returns jsonb
 language plpgsql stable security definer set search_path = ''

@@ -107,3 +107,26 @@ as $$
   where s.dataset_id = p_dataset and (p_version is null or s.version = p_version)
   order by s.version desc limit 1
 $$;
+
+-- Vectors of items that nobody has verified, always the same ones of a dataset, one after another as base64 of 384
+-- big-endian half-precision floats each: {n, vectors}. What the student learns about the pool without labels.
+create or replace function labelcrew_api.sample_vectors(p_actor uuid, p_dataset uuid, p_limit int default 4000)
+returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+begin
+  perform labelcrew.require_role(p_actor, p_dataset);
+  return (
+    select jsonb_build_object(
+      'n', count(*),
+      'vectors', coalesce(translate(encode(string_agg(s.half, ''::bytea), 'base64'), E'\n', ''), '')
+    )
+    from (
+      select substr(@extensions@.halfvec_send(e.vector), 5) as half
+      from labelcrew.embeddings e join labelcrew.items i on i.id = e.item_id
+      where e.dataset_id = p_dataset and i.state <> 'verified'
+      order by hashtext(e.item_id::text) limit least(greatest(p_limit, 1), 20000)
+    ) s
+  );
+end
+$$;
