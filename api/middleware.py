@@ -56,6 +56,8 @@ class Gate:
         request_id = _request_id(scope["headers"])
         state: dict[str, Any] = scope.setdefault("state", {})
         state["request_id"] = request_id
+        # Each request runs in a task of its own, so this holds for its log lines alone, wherever they are written.
+        structlog.contextvars.bind_contextvars(request_id=request_id)
         status = 500
         started = False
 

@@ -22,7 +22,7 @@ async def readiness(parts: Gateway) -> Readiness:
         async with asyncio.timeout(PATIENCE_SECONDS):
             found["database"] = "ok"
             found["migrations"] = await _migrations(parts)
-            workers = len(await parts.rpc.call("list_workers"))
+            workers = len(await parts.rpc.call("list_workers", alive_seconds=ALIVE_SECONDS))
     except (LabelCrewError, TimeoutError) as error:
         found["database"] = error.detail if isinstance(error, LabelCrewError) else "does not answer in time"
     found["workers"] = "ok" if workers else "none is running: jobs wait until one is started"

@@ -23,6 +23,7 @@ from schemas.settings import Settings
 from store.rpc import Rpc
 
 BACKLOG = 2048
+WARM_UP_AFTER_SECONDS = 1.0
 GRACE_SECONDS = 20
 """How long requests under way may take to finish after the server was asked to stop."""
 
@@ -112,6 +113,19 @@ async def serve_app(
         answering.cancel()
 
 
+async def _warm_up(settings: Settings) -> None:
+    """Load the embedded model while nobody waits for it, so that the first draft is as fast as the second."""
+    if settings.default_model.startswith("local/"):
+        await asyncio.sleep(WARM_UP_AFTER_SECONDS)
+        await asyncio.to_thread(_load_embedder)
+
+
+def _load_embedder() -> None:
+    from learning.embedding import load_embedder
+
+    load_embedder()
+
+
 def serve(settings: Settings, *, on_ready: Callable[[Rpc], Awaitable[None]] | None = None) -> None:
     """Run the gateway in this process until it is asked to stop. ``on_ready`` is given the open database.
 
@@ -124,6 +138,8 @@ def serve(settings: Settings, *, on_ready: Callable[[Rpc], Awaitable[None]] | No
         # Opened here rather than by the application, because uvicorn would turn what goes wrong into an exit code.
         rpc = await store.open_rpc(settings, exclusive=True)
 
+        warming = asyncio.create_task(_warm_up(settings))
+
         async def ready() -> None:
             if on_ready is not None:
                 await on_ready(rpc)
@@ -131,6 +147,7 @@ def serve(settings: Settings, *, on_ready: Callable[[Rpc], Awaitable[None]] | No
         try:
             await serve_app(settings, create_app(settings, rpc), listener=listener, on_ready=ready)
         finally:
+            warming.cancel()
             await rpc.close()
 
     try:
