@@ -20,16 +20,16 @@ from schemas.world import Alternative, Draft, DraftError, Route, Usage
 
 if TYPE_CHECKING:
     import numpy as np
-    from learning.span_tagger import SpanTagger
     from numpy.typing import NDArray
 
     from learning.embedding import Embedder
+    from learning.span_tagger import SpanTagger
     from learning.student import Student
 
     Vectors = NDArray[np.float32]
 
 NAME = "local/minilm-l6"
-BATCH = 256
+BATCH = 512
 SHOWN_ALTERNATIVES = 5
 QUOTED_CHARACTERS = 90
 NO_SPANS_YET = "The embedded model marks spans as soon as some are verified; mark a few by hand first."
@@ -65,7 +65,7 @@ class LocalModel:
 
     @property
     def batch_size(self) -> int:
-        """Enough to keep both cores at work, few enough to see progress."""
+        """Enough items of like length to embed them fast, few enough to see progress: under a second's work."""
         return BATCH
 
     async def draft(self, items: Sequence[PrelabelInput]) -> list[Draft]:
@@ -74,6 +74,8 @@ class LocalModel:
 
     def draft_now(self, items: Sequence[PrelabelInput]) -> list[Draft]:
         """:meth:`draft` in this thread."""
+        if self._labelset.kind not in ("classification", "spans"):
+            raise error_of("invalid", f"the embedded model drafts classes and spans, not {self._labelset.kind}")
         if not items:
             return []
         began = time.perf_counter()
@@ -85,7 +87,7 @@ class LocalModel:
 
     def _classes(self, items: Sequence[PrelabelInput]) -> list[Draft]:
         if self._student is None:
-            raise error_of("invalid", f"the embedded model drafts classes and spans, not {self._labelset.kind}")
+            raise error_of("no-training-data", "the embedded model was made without a student")
         import numpy as np
 
         vectors = self._vectors(items)
@@ -117,10 +119,14 @@ class LocalModel:
         import numpy as np
 
         vectors = np.empty((len(items), self._embedder.dim), dtype=np.float32)
-        missing = [row for row, item in enumerate(items) if item.vector is None]
+        missing = []
         for row, item in enumerate(items):
-            if item.vector is not None:
-                vectors[row] = item.vector
+            given = np.asarray(item.vector or (), dtype=np.float32)
+            # a vector of another model, or a broken one, must not fail the batch: the text is at hand
+            if given.shape == (self._embedder.dim,) and np.isfinite(given).all():
+                vectors[row] = given
+            else:
+                missing.append(row)
         if missing:
             vectors[missing] = self._embedder.encode([items[row].text for row in missing])
         return vectors
@@ -128,7 +134,10 @@ class LocalModel:
     def _explain(self, vectors: Vectors, likely: Any) -> list[str]:
         if self._example_vectors is None or not self._examples:
             return self._reasons.by_class_text(vectors, likely.argmax(axis=1))
-        similar = vectors @ self._example_vectors.T
+        from learning.arrays import one_thread
+
+        with one_thread():
+            similar = vectors @ self._example_vectors.T
         nearest = similar.argmax(axis=1)
         return [
             f"Most like the verified {_quote(self._examples[n].text)} → {self._names(self._examples[n].payload)} "
@@ -154,14 +163,14 @@ class LocalModel:
                 for item in items
             ]  # fmt: skip
         drafts = []
-        for item, found in zip(items, self._tagger.predict([item.text for item in items]), strict=True):
+        answers = self._tagger.answer([item.text for item in items], self._embedder)
+        for item, answer in zip(items, answers, strict=True):
+            found = answer.spans
             spans = tuple(Span(start=start, end=end, label=label) for start, end, label, _ in found)
-            sure = 1.0
-            for *_, probability in found:
-                sure *= probability
+            weakest = min((probability for *_, probability in found), default=answer.probability)
             said = "; ".join(f"{_quote(item.text[s:e])} {self._labelset.name_of(k)} {p:.2f}" for s, e, k, p in found)
             reason = f"Marked by the tagger: {said}." if found else "The tagger found nothing to mark."
-            drafts.append(self._draft(item, Spans(spans=spans), sure, sure, reason, []))
+            drafts.append(self._draft(item, Spans(spans=spans), answer.probability, weakest, reason, []))
         return drafts
 
     def _draft(
@@ -230,7 +239,7 @@ def local_model(
     from learning.embedding import load_embedder
 
     embedder = load_embedder()
-    if labelset.kind == "spans":
+    if labelset.kind != "classification":
         return LocalModel(labelset, embedder, tagger=_tagger(examples), examples=examples)
     from learning.arrays import even_share
     from learning.student import Student
