@@ -82,7 +82,6 @@ RULES: tuple[Rule, ...] = (
     Rule("list_jobs", "GET", "/v1/datasets/{dataset}/jobs", ANNOTATOR),
     Rule("get_job", "GET", "/v1/jobs/{job}", ANNOTATOR),
     Rule("list_rejections", "GET", "/v1/jobs/{job}/rejections", ANNOTATOR),
-    Rule("list_rejections", "GET", "/v1/jobs/{job}/rejections", ANNOTATOR),
     Rule("follow_job", "GET", "/v1/jobs/{job}/events", ANNOTATOR),
     Rule("pause_job", "POST", "/v1/jobs/{job}/pause", ADMIN, status=(200, 409)),
     Rule("resume_job", "POST", "/v1/jobs/{job}/resume", ADMIN, status=(200, 409)),
