@@ -125,6 +125,10 @@ class Draft(World):
     """What the model itself claimed or computed, 0..1, uncalibrated."""
     probability: float | None = None
     """The calibrated probability that the payload is right, 0..1."""
+    probability_interval: tuple[float, float] | None = None
+    """How sure that probability is: 90 % bounds, where they are known."""
+    signals: dict[str, float] = Field(default_factory=dict)
+    """What else speaks for the payload, 0..1 each, by name: ``student``, the student's probability of it."""
     alternatives: list[Alternative] = Field(default_factory=list)
     rationale: str = ""
     model: str
@@ -170,6 +174,10 @@ class Item(World):
     metadata: dict[str, Any] = Field(default_factory=dict)
     state: ItemState
     priority: float = 0.0
+    arm: Literal["control", "audit"] | None = None
+    """Drawn at random into the queue, to compare with (control) or to check drafts unseen (audit)."""
+    licence_id: str | None = None
+    """Of an auto-accepted item: the licence that allows to skip the human."""
     draft: Prediction | None = None
     """The newest prediction without an error."""
     annotation: Annotation | None = None

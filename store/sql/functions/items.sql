@@ -14,6 +14,7 @@ as $$
     'probability', (p).probability, 'alternatives', (p).alternatives, 'rationale', (p).rationale, 'model', (p).model,
     'prompt_hash', (p).prompt_hash, 'labelset_version', (p).labelset_version, 'route', (p).route,
     'route_reason', (p).route_reason, 'error', (p).error, 'created_at', (p).created_at,
+    'signals', (p).signals, 'probability_interval', (p).probability_interval,
     'usage', jsonb_build_object(
       'input_tokens', (p).input_tokens, 'cached_tokens', (p).cached_tokens, 'output_tokens', (p).output_tokens,
       'cost_usd', (p).cost_usd, 'latency_ms', (p).latency_ms
@@ -39,8 +40,8 @@ language sql stable
 as $$
   select jsonb_build_object(
     'id', (i).id, 'dataset_id', (i).dataset_id, 'seq', (i).seq, 'external_id', (i).external_id, 'text', (i).text,
-    'metadata', (i).metadata, 'state', (i).state, 'priority', (i).priority,
-    'draft', labelcrew.prediction_json(p), 'annotation', labelcrew.annotation_json(a),
+    'metadata', (i).metadata, 'state', (i).state, 'priority', (i).priority, 'arm', (i).arm,
+    'licence_id', (i).licence_id, 'draft', labelcrew.prediction_json(p), 'annotation', labelcrew.annotation_json(a),
     'created_at', (i).created_at, 'updated_at', (i).updated_at
   )
 $$;

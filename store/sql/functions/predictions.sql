@@ -30,11 +30,12 @@ begin
     select * from rows from (
       jsonb_to_recordset(p_rows) as (
         item_id uuid, payload jsonb, confidence float8, probability float8, alternatives jsonb, rationale text, model text,
-        prompt_hash text, labelset_version int, route text, route_reason text, usage jsonb, error jsonb
+        prompt_hash text, labelset_version int, route text, route_reason text, usage jsonb, error jsonb, signals jsonb,
+        probability_interval float8[]
       )
     ) with ordinality t (
       item_id, payload, confidence, probability, alternatives, rationale, model, prompt_hash, labelset_version, route,
-      route_reason, usage, error, n
+      route_reason, usage, error, signals, probability_interval, n
     )
   ), checked as materialized (
     select r.n, gen_random_uuid() as id, nullif(r.payload, 'null') as payload,
@@ -53,13 +54,13 @@ begin
     insert into labelcrew.predictions (
       id, item_id, dataset_id, job_id, payload, confidence, probability, alternatives, rationale, model, prompt_hash,
       labelset_version, route, route_reason, input_tokens, cached_tokens, output_tokens, cost_usd, latency_ms, error,
-      created_at
+      signals, probability_interval, created_at
     )
     select c.id, r.item_id, p_dataset, p_job, case when c.error is null then c.payload end,
       r.confidence, r.probability, coalesce(nullif(r.alternatives, 'null'), '[]'), coalesce(r.rationale, ''), r.model,
       r.prompt_hash, coalesce(r.labelset_version, v_newest.version), coalesce(r.route, 'llm'), coalesce(r.route_reason, ''),
       coalesce(u.input_tokens, 0), coalesce(u.cached_tokens, 0), coalesce(u.output_tokens, 0), coalesce(u.cost_usd, 0),
-      coalesce(u.latency_ms, 0), c.error, v_now
+      coalesce(u.latency_ms, 0), c.error, coalesce(nullif(r.signals, 'null'), '{}'), r.probability_interval, v_now
     from r join checked c using (n)
       left join lateral jsonb_to_record(case when jsonb_typeof(r.usage) = 'object' then r.usage end) as u (
         input_tokens int, cached_tokens int, output_tokens int, cost_usd numeric, latency_ms float8
@@ -211,25 +212,4 @@ begin
     ) x
   );
 end
-$$;
-
--- A model's drafts that people have judged since, newest first: [{confidence, right}], one an item. What its
--- calibration is learnt from; asked by workers and the gateway, for nobody.
-create or replace function labelcrew_api.list_judged_drafts(p_dataset uuid, p_model text, p_limit int default 5000)
-returns jsonb
-language sql stable security definer set search_path = ''
-as $$
-  select coalesce(jsonb_agg(jsonb_build_object('confidence', j.confidence, 'right', j.is_right)), '[]')
-  from (
-    select p.confidence, p.payload = a.payload as is_right
-    from labelcrew.items i
-      join labelcrew.annotations a on a.id = i.annotation_id and a.source = 'human'
-      join lateral (
-        select p.confidence, p.payload from labelcrew.predictions p
-        where p.item_id = i.id and p.model = p_model and p.payload is not null and p.confidence is not null
-        order by p.number desc limit 1
-      ) p on true
-    where i.dataset_id = p_dataset and i.state = 'verified'
-    order by a.number desc limit least(greatest(p_limit, 1), 20000)
-  ) j
 $$;

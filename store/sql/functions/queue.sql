@@ -213,7 +213,8 @@ begin
     select coalesce(jsonb_agg(jsonb_build_object('lease', l.lease, 'item', labelcrew.item_json(i, p, a)) order by l.n), '[]')
     from jsonb_array_elements(v_leases) with ordinality l (lease, n)
       join labelcrew.items i on i.id = (l.lease ->> 'item_id')::uuid
-      left join labelcrew.predictions p on p.id = i.draft_id
+      -- An audit item is answered without sight of its draft, else the answer would lean towards it.
+      left join labelcrew.predictions p on p.id = i.draft_id and i.arm is distinct from 'audit'
       left join labelcrew.annotations a on a.id = i.annotation_id
   );
 end
