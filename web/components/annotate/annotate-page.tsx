@@ -134,14 +134,14 @@ function Sitting({ session: account, dataset, labelset, opened }: SittingProps) 
       <Header crumbs={crumbsOf(dataset)} session={account}>
         <SyncStatus state={state} />
       </Header>
-      <Progress dataset={dataset} state={state} />
       <main className="flex min-h-0 flex-1 flex-col lg:grid lg:grid-cols-[minmax(0,1fr)_clamp(23rem,34vw,31rem)]">
-        <div className="min-h-0 px-4 py-6 sm:px-8 lg:overflow-y-auto lg:py-10">
+        <div className="flex min-h-0 flex-col gap-7 px-4 pt-4 pb-8 sm:px-8 lg:gap-10 lg:overflow-y-auto lg:pt-5">
+          <Progress dataset={dataset} state={state} />
           {entry ? <ItemText entry={entry} labelset={labelset} /> : <End session={session} state={state} dataset={dataset} />}
         </div>
         <aside
           aria-label="Answer"
-          className="flex min-h-0 flex-col gap-6 border-t bg-surface px-4 py-5 max-lg:flex-1 sm:px-6 lg:overflow-y-auto lg:border-t-0 lg:border-l lg:py-7"
+          className="flex min-h-0 flex-col gap-4.5 border-t bg-surface px-4 py-5 max-lg:flex-1 sm:px-6 lg:overflow-y-auto lg:border-t-0 lg:border-l"
         >
           {entry && <Answer session={session} entry={entry} labelset={labelset} hotkeys={hotkeys} />}
         </aside>
@@ -189,13 +189,16 @@ function Answer({
   const { draft } = entry.item;
   return (
     <>
-      {draft ? (
-        <DraftPanel draft={draft} labelset={labelset} rejected={entry.rejected} />
-      ) : (
-        <p className="text-sm text-muted-foreground">No model has drafted this item. The answer is all yours.</p>
-      )}
+      {/* As high as a usual draft, so that the classes stay where the hand expects them. */}
+      <div className="lg:min-h-[18.5rem]">
+        {draft ? (
+          <DraftPanel draft={draft} labelset={labelset} rejected={entry.rejected} />
+        ) : (
+          <p className="text-sm text-muted-foreground">No model has drafted this item. The answer is all yours.</p>
+        )}
+      </div>
       {labelset.kind === "classification" ? (
-        <section aria-label="Your answer" className="grid gap-2.5 border-t pt-5">
+        <section aria-label="Your answer" className="grid gap-2 border-t pt-4.5">
           <h2 className="eyebrow flex justify-between gap-3">
             <span>{labelset.multi ? "Your answer: any number of classes" : "Your answer"}</span>
             {entry.touched && draft && samePayload(entry.payload, draft.payload) && <span>as drafted</span>}
@@ -223,27 +226,24 @@ function Progress({ dataset, state }: { dataset: Dataset; state: State }) {
   const done = Math.min(dataset.items, dataset.items - left);
   const share = dataset.items > 0 ? done / dataset.items : 0;
   return (
-    <div>
-      <div
-        role="progressbar"
-        aria-label="Progress of the dataset"
-        aria-valuenow={Math.round(share * 100)}
-        aria-valuemin={0}
-        aria-valuemax={100}
-        className="h-0.5 bg-border"
-      >
-        <div className="h-full bg-brand transition-[width] duration-300" style={{ width: `${share * 100}%` }} />
-      </div>
-      <p
-        className="tabular flex flex-wrap gap-x-4 px-4 pt-2.5 text-[0.8125rem] text-muted-foreground sm:px-8"
-        data-testid="progress"
-      >
+    <div className="mx-auto flex w-full max-w-[44rem] flex-wrap items-center gap-x-5 gap-y-2">
+      <p className="tabular flex flex-wrap gap-x-4 text-[0.8125rem] text-muted-foreground" data-testid="progress">
         <span>
           <strong className="font-semibold text-foreground">{count(state.answered)}</strong> in this sitting
           {state.pace !== null && <>, {duration(state.pace)} each</>}
         </span>
         <span>{quantity(left, "item")} left</span>
       </p>
+      <div
+        role="progressbar"
+        aria-label="Progress of the dataset"
+        aria-valuenow={Math.round(share * 100)}
+        aria-valuemin={0}
+        aria-valuemax={100}
+        className="h-1 min-w-24 flex-1 overflow-hidden rounded-full bg-foreground/10"
+      >
+        <div className="h-full rounded-full bg-brand transition-[width] duration-300" style={{ width: `${share * 100}%` }} />
+      </div>
     </div>
   );
 }

@@ -25,7 +25,7 @@ export function ClassList({
     <div
       role="group"
       aria-label={multi ? "Classes, any number" : "Classes, one"}
-      className={cn("grid gap-1.5", dense && "grid-cols-[repeat(auto-fill,minmax(11.5rem,1fr))]")}
+      className={cn(dense ? "-mx-2 grid grid-cols-[repeat(auto-fill,minmax(11.5rem,1fr))] gap-x-1.5" : "grid gap-1.5")}
     >
       {classes.map((labelClass) => {
         const hotkey = hotkeyOf(hotkeys, labelClass.key);
@@ -42,11 +42,11 @@ export function ClassList({
             onMouseDown={(event) => event.preventDefault()}
             onClick={() => onChoose(labelClass.key)}
             className={cn(
-              "flex min-w-0 items-center gap-2 rounded-md border bg-surface text-left transition-colors",
-              dense ? "h-8.5 px-2 text-[0.8125rem]" : "h-10 px-2.5 text-sm",
+              "flex min-w-0 items-center gap-2 rounded-md border text-left transition-colors",
+              dense ? "h-7.5 border-transparent px-2 text-[0.8125rem]" : "h-10 px-2.5 text-sm",
               on
                 ? "border-(--class) bg-[color-mix(in_oklab,var(--class)_13%,var(--surface))] font-medium shadow-[inset_0_0_0_1px_var(--class)]"
-                : "hover:border-input hover:bg-accent",
+                : "hover:bg-accent",
               on && !entry.touched && "border-dashed shadow-none",
             )}
           >

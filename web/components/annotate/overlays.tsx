@@ -139,18 +139,19 @@ function SkipForm({ onSkip }: { onSkip: (reason: string) => void }) {
           <Input
             {...control}
             autoFocus
-            list="skip-reasons"
             maxLength={1000}
             value={reason}
             onChange={(event) => setReason(event.target.value)}
           />
         )}
       </Field>
-      <datalist id="skip-reasons">
+      <div className="-mt-2 flex flex-wrap gap-1.5">
         {REASONS.map((known) => (
-          <option key={known} value={known} />
+          <Button key={known} variant="outline" size="sm" onClick={() => onSkip(known)}>
+            {known}
+          </Button>
         ))}
-      </datalist>
+      </div>
       <DialogFooter>
         <Button type="submit">Skip</Button>
       </DialogFooter>

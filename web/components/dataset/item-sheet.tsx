@@ -45,7 +45,7 @@ function Details({ dataset, itemId }: { dataset: Dataset; itemId: string }) {
   }
   const answer = item.annotation;
   return (
-    <div className="grid gap-6 px-5 py-5 sm:px-7">
+    <div className="grid grid-cols-1 gap-6 px-5 py-5 sm:px-7">
       <header className="flex flex-wrap items-center gap-x-4 gap-y-1 pr-10">
         <DialogTitle>{item.external_id ?? `Item ${item.seq}`}</DialogTitle>
         <DialogDescription asChild>

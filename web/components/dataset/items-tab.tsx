@@ -46,7 +46,7 @@ export function ItemsTab({ dataset, states }: { dataset: Dataset; states: ItemSt
   return (
     <div className="grid gap-4">
       <div className="flex flex-wrap gap-2">
-        <div className="relative min-w-56 flex-1">
+        <div className="relative min-w-56 flex-1 max-sm:basis-full">
           <Search
             aria-hidden
             className="pointer-events-none absolute top-1/2 left-3 size-4 -translate-y-1/2 text-muted-foreground"
@@ -97,7 +97,7 @@ export function ItemsTab({ dataset, states }: { dataset: Dataset; states: ItemSt
               <TableRow>
                 <TableHead className="w-auto pl-4">Text</TableHead>
                 <TableHead className="w-54 max-lg:w-44 max-md:hidden">Answer or draft</TableHead>
-                <TableHead className="w-36 max-md:w-20">Probability</TableHead>
+                <TableHead className="w-36 max-sm:w-28">Probability</TableHead>
                 <TableHead className="w-36 max-sm:hidden">State</TableHead>
               </TableRow>
             </TableHeader>

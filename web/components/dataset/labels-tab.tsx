@@ -81,7 +81,9 @@ function Editor({ dataset, onDone }: { dataset: Dataset; onDone: () => void }) {
             kind: dataset.labelset?.kind ?? "classification",
             multi: dataset.labelset?.multi ?? false,
             allow_overlap: dataset.labelset?.allow_overlap ?? false,
-            classes: rows.filter((row) => row.name.trim() !== ""),
+            classes: rows
+              .filter((row) => row.name.trim() !== "")
+              .map((row) => ({ ...row, key: row.key || undefined })),
           },
         }),
       ),

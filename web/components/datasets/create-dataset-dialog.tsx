@@ -75,7 +75,7 @@ function CreateForm() {
                   kind: task === "spans" ? "spans" : "classification",
                   multi: task === "many",
                   allow_overlap: false,
-                  classes: found.map((one) => ({ ...one, key: "", color: "", hotkey: "", examples: [], retired: false })),
+                  classes: found.map((one) => ({ ...one, color: "", hotkey: "", retired: false })),
                 }
               : null,
           },

@@ -45,7 +45,7 @@ function Details({ job, dataset, lost }: { job: Job; dataset: Dataset | undefine
     if (ended) void queries.invalidateQueries({ queryKey: keys.dataset(job.dataset_id) });
   }, [ended, job.dataset_id, queries]);
   return (
-    <div className="grid max-w-4xl gap-7">
+    <div className="grid max-w-4xl grid-cols-1 gap-7">
       <div className="flex flex-wrap items-start justify-between gap-4">
         <div>
           <h1 className="text-2xl font-semibold">{jobName(job)}</h1>

@@ -1,4 +1,3 @@
-import type { ReactNode } from "react";
 import { Swatch } from "@/components/labels/class-chip";
 import { ProbabilityBar } from "@/components/labels/probability";
 import { PayloadView } from "@/components/labels/payload-view";
@@ -12,12 +11,10 @@ export function DraftPanel({
   draft,
   labelset,
   rejected = false,
-  action,
 }: {
   draft: Prediction;
   labelset: Labelset | null;
   rejected?: boolean;
-  action?: ReactNode;
 }) {
   const labels = labelsOf(draft.payload);
   const single = labels.length === 1 && draft.payload !== null && "labels" in draft.payload;
@@ -26,33 +23,32 @@ export function DraftPanel({
   const likely = draft.probability ?? draft.confidence;
   return (
     <section aria-label="Draft" className="grid gap-3.5" data-testid="draft">
-      <div className={cn("grid gap-2.5", rejected && "opacity-55")}>
-        <div className="flex items-start justify-between gap-3">
-          <div className="min-w-0">
-            <h2 className="eyebrow mb-1">{rejected ? "Draft, set aside" : "Draft"}</h2>
-            {first ? (
-              <p className={cn("flex items-center gap-2 text-lg leading-snug font-semibold", rejected && "line-through")}>
-                <Swatch color={first.color} className="size-3" />
-                <span className="min-w-0 break-words">{first.name}</span>
-              </p>
-            ) : (
-              <div className="font-semibold">
-                <PayloadView payload={draft.payload} labelset={labelset} />
-              </div>
-            )}
-          </div>
-          {action}
-        </div>
-        {likely !== null && (
-          <div className="grid grid-cols-[1fr_auto] items-center gap-x-3">
-            <ProbabilityBar value={likely} color={first?.color ?? "var(--foreground)"} className="h-2" />
-            <span className="tabular text-lg leading-none font-semibold" data-testid="probability">
+      <div className={cn("grid gap-2", rejected && "opacity-55")}>
+        <h2 className="eyebrow">{rejected ? "Draft, set aside" : "Draft"}</h2>
+        <div className="flex items-baseline justify-between gap-4">
+          {first ? (
+            <p className={cn("flex min-w-0 items-baseline gap-2 text-lg leading-snug font-semibold", rejected && "line-through")}>
+              <Swatch color={first.color} className="size-3" />
+              <span className="min-w-0 break-words">{first.name}</span>
+            </p>
+          ) : (
+            <div className="font-semibold">
+              <PayloadView payload={draft.payload} labelset={labelset} />
+            </div>
+          )}
+          {likely !== null && (
+            <span className="tabular shrink-0 text-lg leading-snug font-semibold" data-testid="probability">
               {percent(likely)}
             </span>
-            <span className="col-span-2 mt-1 text-[0.8125rem] text-muted-foreground">
+          )}
+        </div>
+        {likely !== null && (
+          <>
+            <ProbabilityBar value={likely} color={first?.color ?? "var(--foreground)"} className="h-2" />
+            <p className="text-right text-[0.8125rem] leading-none text-muted-foreground">
               {draft.probability !== null ? "likely to be right" : "the model's own confidence, not calibrated"}
-            </span>
-          </div>
+            </p>
+          </>
         )}
       </div>
       {draft.rationale && <p className="text-sm text-pretty">{draft.rationale}</p>}

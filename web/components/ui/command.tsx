@@ -19,10 +19,17 @@ export function CommandDialog({
 }) {
   return (
     <Dialog {...props}>
-      <DialogContent className="gap-0 overflow-hidden p-0 sm:p-0 [&>button]:hidden">
+      <DialogContent
+        onOpenAutoFocus={(event) => {
+          // The dialog would select what is typed already, and the next letter would replace it.
+          event.preventDefault();
+          (event.currentTarget as HTMLElement).querySelector("input")?.focus();
+        }}
+        className="grid-cols-1 gap-0 overflow-hidden p-0 sm:p-0 [&>button]:hidden"
+      >
         <DialogTitle className="sr-only">{title}</DialogTitle>
         <DialogDescription className="sr-only">{description}</DialogDescription>
-        <CommandPrimitive data-slot="command" filter={filter} loop className="flex min-h-0 flex-col">
+        <CommandPrimitive data-slot="command" filter={filter} loop className="flex min-h-0 min-w-0 flex-col">
           {children}
         </CommandPrimitive>
       </DialogContent>

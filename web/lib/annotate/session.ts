@@ -395,9 +395,9 @@ export class AnnotateSession {
         },
       }),
     );
-    if (this.#find(write.itemId)?.writeKey === write.key) {
-      this.#change(write.itemId, { status: "saved", lease: null, item });
-    }
+    // The lease is used up; the item may have been answered again or reopened since.
+    const newest = this.#find(write.itemId)?.writeKey === write.key;
+    this.#change(write.itemId, newest ? { status: "saved", lease: null, item } : { lease: null });
   }
 
   #sendUndo(): Promise<Claim> {

@@ -174,7 +174,7 @@ export interface paths {
         };
         /**
          * List what happened
-         * @description The audit log of a dataset.
+         * @description The audit log of a dataset. Needs the role reviewer.
          */
         get: operations["list_activity"];
         put?: never;
@@ -608,7 +608,7 @@ export interface paths {
         };
         /**
          * Export a dataset
-         * @description All items that match, with the answer that counts, or else the newest draft.
+         * @description All items that match, with the answer that counts, or else the newest draft. Needs the role reviewer.
          */
         get: operations["export_items"];
         put?: never;
@@ -1083,6 +1083,11 @@ export interface components {
             id: string;
             /** Dataset Id */
             dataset_id: string;
+            /**
+             * Run
+             * @default 1
+             */
+            run: number;
             /**
              * Kind
              * @enum {string}
@@ -3250,7 +3255,12 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": string;
+                    "text/event-stream": {
+                        /** @enum {string} */
+                        event?: "job" | "error";
+                        /** @description A job, or code and detail. */
+                        data?: string;
+                    };
                 };
             };
             /** @description The request was refused; `code` says why. */

@@ -1,0 +1,51 @@
+"""The workspace's sources: types hold, the client fits the OpenAPI document, nothing points outside."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+WEB = Path(__file__).resolve().parents[2] / "web"
+
+needs_packages = pytest.mark.skipif(
+    not (WEB / "node_modules" / ".package-lock.json").is_file(),
+    reason="the workspace's packages are not installed (make web)",
+)
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, check=False, cwd=WEB, capture_output=True, text=True, timeout=150)
+
+
+@needs_packages
+def test_types_hold() -> None:
+    checked = run("npm", "run", "--silent", "check")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@needs_packages
+def test_client_is_generated_from_the_openapi_document(tmp_path: Path) -> None:
+    fresh = tmp_path / "schema.d.ts"
+    made = run("node_modules/.bin/openapi-typescript", "openapi.json", "--output", str(fresh))
+    assert made.returncode == 0, made.stderr
+    assert fresh.read_text() == (WEB / "lib" / "api" / "schema.d.ts").read_text(), "run `npm run api` in web/"
+
+
+def test_lock_names_no_registry() -> None:
+    lock = (WEB / "package-lock.json").read_text()
+    assert '"resolved"' not in lock
+    assert "://" not in re.sub(r'"url": "[^"]*"', "", lock)  # funding pages are named, nothing is fetched from them
+
+
+def test_sources_fetch_nothing_from_elsewhere() -> None:
+    sources = [
+        p
+        for folder in ("app", "components", "lib")
+        for p in (WEB / folder).rglob("*")
+        if p.suffix in {".ts", ".tsx", ".css"}
+    ]
+    outside = {p.name: found for p in sources if (found := re.findall(r"https?://[^\s\"'`)]+", p.read_text()))}
+    assert outside == {}
