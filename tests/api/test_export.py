@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pyarrow.parquet
 import pytest
 
-from api.exporting import PAGE, disposition
+from api.exporting import PAGE, disposition, export_stream
+from schemas.errors import LabelCrewError, error_of
 from tests.support.gateway import House
 
 
@@ -77,6 +79,25 @@ class TestExport:
         made = (await house.post("admin", "/v1/datasets", {"name": "bare"})).json()
         response = await house.get("admin", f"/v1/datasets/{made['id']}/export")
         assert (response.status_code, response.json()["code"]) == (409, "no-labelset")
+
+
+async def test_database_that_fails_on_the_way_breaks_the_file_off(house: House) -> None:
+    dataset = await filled(house, items=PAGE + 1)
+
+    class FailsLater:
+        async def call(self, function: str, **params: Any) -> Any:
+            if function == "export_items" and params["after"]:
+                raise error_of("unavailable")
+            return await house.rpc.call(function, **params)
+
+        async def close(self) -> None:
+            pass
+
+    parts = replace(house.gateway, rpc=FailsLater())
+    response = await export_stream(parts, house.people["admin"].id, dataset, "csv", {}, provenance=False)
+    with pytest.raises(LabelCrewError):
+        async for _ in response.body_iterator:
+            pass
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -112,6 +113,31 @@ async def test_large_answers_and_keep_alive_work_over_a_socket(pg_rpc: Rpc, clea
             files = {"file": ("big.csv", b"text\n" + b"some words\n" * 500_000, "text/csv")}
             sent = await http.post(f"/v1/datasets/{dataset}/imports", files=files)
             assert sent.status_code == 202
+
+
+async def test_upload_that_breaks_off_leaves_nothing_behind(pg_rpc: Rpc, clean_dsn: str, tmp_path: Path) -> None:
+    with serving(clean_dsn, tmp_path) as (_, url):
+        headers = await sign_in(pg_rpc, url)
+        async with httpx.AsyncClient(base_url=url, headers=headers) as http:
+            dataset = (await http.post("/v1/datasets", json={"name": "x"})).json()["id"]
+        head = (
+            f"POST /v1/datasets/{dataset}/imports HTTP/1.1\r\nHost: x\r\nAuthorization: {headers['Authorization']}\r\n"
+            "Content-Type: multipart/form-data; boundary=edge\r\nContent-Length: 9000000\r\n\r\n"
+            '--edge\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
+        )
+        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as connection:
+            connection.sendall(head.encode() + b"x" * 3_000_000)
+            await until(lambda: any((tmp_path / "uploads").rglob("file.csv")))
+        await until(lambda: not any((tmp_path / "uploads").iterdir()))
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for something that another process does."""
+    for _ in range(200):
+        if holds():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("it did not come to that")
 
 
 def test_taken_port_is_refused_with_port_in_use(tmp_path: Path) -> None:

@@ -113,6 +113,15 @@ class TestImport:
         response = await send(house, "admin", dataset, b"{}", headers={"Content-Type": kind})
         assert (response.status_code, response.json()["code"]) == (422, "invalid")
 
+    async def test_full_disk_is_refused_with_disk_full_and_leaves_nothing(
+        self, house: House, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("api.uploads.DISK_RESERVE", 2**62)
+        dataset = await house.dataset(items=0)
+        response = await send(house, "admin", dataset, part("file", b"text\nx\n", "a.csv") + END)
+        assert (response.status_code, response.json()["code"]) == (503, "disk-full")
+        assert list((settings.data_path / "uploads").iterdir()) == []
+
 
 class TestLimit:
     @pytest.fixture
