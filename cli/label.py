@@ -18,8 +18,10 @@ import orjson
 from cli.console import err, out, progress, say, table
 from cli.journal import Journal
 from cli.labeling import LabelRun, fingerprint, prepare
+from cli.opening import quiet_logs
 from cli.scores import Scores, score
 from schemas.errors import Invalid, error_of
+from schemas.settings import settings
 from schemas.world import Draft
 
 
@@ -55,6 +57,7 @@ class LabelOptions:
 
 def run(options: LabelOptions) -> None:
     """Label the file and say what came out. Raises registered errors; interrupted, it says how to go on."""
+    quiet_logs(settings())
     target = options.target
     if target.suffix.lstrip(".") not in ("jsonl", "csv", "tsv", "json", "parquet"):
         raise error_of("unknown-format", f"{target.name}: the output's ending says its format")

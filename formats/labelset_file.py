@@ -61,6 +61,7 @@ def parse_labelset(raw: object, name: str = "labelset") -> tuple[Labelset, str]:
         )
     except ValidationError as failure:
         first = failure.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise error_of("invalid-labelset", f"{name}: {where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}") from None
+        where = "".join(f"{part}: " for part in first["loc"])
+        said = first["msg"].removeprefix("Value error, ")
+        raise error_of("invalid-labelset", f"{name}: {where}{said}") from None
     return labelset, str(raw.get("guidelines") or "")

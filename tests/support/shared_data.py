@@ -1,4 +1,4 @@
-"""The real data sets that lie beside the project on some machines; tests that want them are skipped where they do not."""
+"""The real data sets that lie beside the project on some machines; tests that want them are skipped elsewhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def shared_path(*parts: str) -> Path:
 
 
 def shared_data(name: str) -> Callable[[Test], Test]:
-    """Marks a test that reads the data set ``name`` (a folder such as ``text/banking77``); skips it where it is absent."""
+    """Marks a test that reads the data set ``name`` (a folder such as ``text/banking77``); skips it elsewhere."""
     missing = not shared_path(name).exists()
 
     def mark(test: Test) -> Test:
