@@ -19,7 +19,8 @@ err = Console(stderr=True, highlight=False)
 
 def say(text: str) -> None:
     """One quiet line about what happens."""
-    err.print(f"[dim]·[/dim] {text}")
+    err.print("· ", style="dim", end="")
+    err.print(text, markup=False, soft_wrap=True)
 
 
 def fail(error: LabelCrewError) -> None:

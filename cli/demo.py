@@ -30,8 +30,8 @@ WORKER_PATIENCE_S = 60.0
 def run(*, file: Path | None, port: int | None, data_dir: Path | None, once: bool, classes: str | None) -> None:
     """Import, pre-label, say what came out, keep serving; ``once`` stops there instead."""
     configured = settings_with(port=port, data_dir=data_dir)
-    if configured.workers == 0:
-        configured = configured.model_copy(update={"workers": 1})
+    quiet = "warning" if configured.log_level == "info" else configured.log_level
+    configured = configured.model_copy(update={"workers": max(1, configured.workers), "log_level": quiet})
     demo = Demo(configured, file, classes)
 
     async def ready(_: Settings, rpc: Rpc) -> None:
@@ -189,9 +189,11 @@ def _say_what_to_try(name: str, address: str, link: str) -> None:
     err.print(f"\nThe workspace is on {address}", markup=False, style="bold")
     err.print(f"Sign in, once, with: {link}", markup=False, soft_wrap=True)
     err.print(
-        f"\nOpen {name!r}, press [bold]Annotate[/bold], and use the keyboard: A accepts a draft, 1-9 choose a\n"
-        "class, / finds one by name, U takes back, ? shows the rest. After a few answers the drafts get better.\n"
-        "Your own file: make demo FILE=reviews.csv CLASSES=positive,negative. Ctrl-C stops the server; nothing is lost."
+        f"\nOpen {name!r}, press Annotate, and use the keyboard: A accepts a draft, 1-9 choose a class,\n"
+        "/ finds one by name, U takes back, ? shows the rest. After a few answers the drafts get better.\n"
+        "Your own file: make demo FILE=reviews.csv CLASSES=positive,negative. Ctrl-C stops the server; nothing is lost.",
+        markup=False,
+        soft_wrap=True,
     )
 
 
