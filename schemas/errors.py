@@ -163,7 +163,7 @@ def _registry() -> dict[str, ErrorEntry]:
         e("model-timeout", None, ModelError, "The model's server took too long.", "Raise LABELCREW_LLM_TIMEOUT_S, or choose a faster model."),
         e("content-filtered", None, ModelError, "The provider's content filter stopped the answer.", "Label it by hand."),
         e("unknown-model", None, Invalid, "No such model is configured.", "Use local/minilm-l6, or set OPENAI_API_KEY or OPENAI_BASE_URL."),
-        e("unknown-price", None, Invalid, "The price of this model is not known, so a budget cannot be kept.", "Give a price: --price-input and --price-output, or LABELCREW_PRICES."),
+        e("unknown-price", None, Invalid, "The price of this model is not known, so a budget cannot be kept.", "Give one in LABELCREW_PRICES, or leave the budget out."),
         e("no-training-data", None, Conflict, "There is nothing to learn from yet.", "Verify some items first."),
         # processes
         e("data-dir-in-use", None, ConfigurationError, "Another LabelCrew server uses this data folder.", "Stop it, or choose another folder with --data-dir."),
