@@ -196,7 +196,7 @@ class LocalModel:
             return "student", "The tagger trained on this dataset's verified spans answers alone, at no cost."
         taught = self._student.trained_on if self._student else 0
         if taught:
-            return "student", f"The student trained on {taught:,} verified answers answers alone, at no cost."
+            return "student", f"The student trained on {taught:,} verified items answers alone, at no cost."
         return "local", "No answer is verified yet: the embedded model goes by the class names, at no cost."
 
 
