@@ -11,6 +11,7 @@ import { GuidelinesSheet, HelpDialog, SkipDialog } from "@/components/annotate/o
 import { LookAgain, SyncStatus } from "@/components/annotate/sync-status";
 import { TypeAhead } from "@/components/annotate/type-ahead";
 import { type Overlay, useKeyboard } from "@/components/annotate/use-keyboard";
+import { ClassName } from "@/components/labels/class-chip";
 import { DraftPanel } from "@/components/labels/draft-panel";
 import { Header } from "@/components/shell/page";
 import { Empty, ProblemNotice } from "@/components/shell/problem";
@@ -141,14 +142,14 @@ function Sitting({ session: account, dataset, labelset, opened }: SittingProps) 
         </div>
         <aside
           aria-label="Answer"
-          className="flex min-h-0 flex-col gap-4.5 border-t bg-surface px-4 py-5 max-lg:flex-1 sm:px-6 lg:overflow-y-auto lg:border-t-0 lg:border-l"
+          className="flex min-h-0 flex-col gap-4.5 border-t bg-surface px-4 py-5 [&>*]:shrink-0 max-lg:flex-1 sm:px-6 lg:overflow-y-auto lg:border-t-0 lg:border-l"
         >
           {entry && <Answer session={session} entry={entry} labelset={labelset} hotkeys={hotkeys} />}
         </aside>
       </main>
       <div className="sticky bottom-0 z-20">
         <MessageLine state={state} />
-        <CommandBar session={session} entry={entry} open={open} />
+        <CommandBar session={session} entry={entry} searchable={classified} open={open} />
       </div>
       <HelpDialog overlay={overlay} onClose={close} />
       <GuidelinesSheet overlay={overlay} onClose={close} dataset={dataset} />
@@ -190,7 +191,7 @@ function Answer({
   return (
     <>
       {/* As high as a usual draft, so that the classes stay where the hand expects them. */}
-      <div className="lg:min-h-[18.5rem]">
+      <div className={labelset.kind === "classification" ? "lg:min-h-[18.5rem]" : undefined}>
         {draft ? (
           <DraftPanel draft={draft} labelset={labelset} rejected={entry.rejected} />
         ) : (
@@ -212,9 +213,18 @@ function Answer({
           />
         </section>
       ) : (
-        <p className="border-t pt-5 text-sm text-pretty text-muted-foreground">
-          Accept the draft as it is marked in the text, or clear it with X and submit to say that nothing is there.
-        </p>
+        <section aria-label="Classes" className="grid gap-3 border-t pt-4.5 text-sm">
+          <ul className="flex flex-wrap gap-x-4 gap-y-1.5">
+            {activeClasses(labelset).map((labelClass) => (
+              <li key={labelClass.key}>
+                <ClassName labelset={labelset} label={labelClass.key} />
+              </li>
+            ))}
+          </ul>
+          <p className="text-pretty text-muted-foreground">
+            Accept the draft as it is marked in the text, or clear it with X and submit to say that nothing is there.
+          </p>
+        </section>
       )}
     </>
   );

@@ -39,10 +39,13 @@ function Act({
 export function CommandBar({
   session,
   entry,
+  searchable,
   open,
 }: {
   session: AnnotateSession;
   entry: Entry | null;
+  /** Whether there are classes to find by typing. */
+  searchable: boolean;
   open: (overlay: Overlay) => void;
 }) {
   const draft = entry?.item.draft?.payload ?? null;
@@ -84,9 +87,11 @@ export function CommandBar({
         <Act icon={<Undo2 />} keys="U" variant="ghost" onClick={() => session.undo()}>
           Undo
         </Act>
-        <Act icon={<Search />} keys="/" variant="ghost" disabled={entry === null} onClick={() => open("search")}>
-          Find class
-        </Act>
+        {searchable && (
+          <Act icon={<Search />} keys="/" variant="ghost" disabled={entry === null} onClick={() => open("search")}>
+            Find class
+          </Act>
+        )}
         <span aria-hidden className="grow max-sm:hidden" />
         <Act icon={<ArrowLeft />} keys="K" variant="ghost" onClick={() => session.previous()}>
           Back

@@ -20,7 +20,7 @@ export function ItemText({ entry, labelset }: { entry: Entry; labelset: Labelset
   return (
     <article aria-label="Item" className="mx-auto grid w-full max-w-[44rem] grid-cols-1 content-start gap-6" data-testid="item" data-item={item.id}>
       <p className="flex flex-wrap items-center gap-x-3 gap-y-1 text-[0.8125rem] text-muted-foreground">
-        <span className="tabular">{item.external_id ?? `Item ${item.seq}`}</span>
+        <span className="tabular">{item.external_id ?? `#${item.seq}`}</span>
         {status && (
           <span
             data-testid="entry-status"

@@ -47,7 +47,7 @@ function Details({ dataset, itemId }: { dataset: Dataset; itemId: string }) {
   return (
     <div className="grid grid-cols-1 gap-6 px-5 py-5 sm:px-7">
       <header className="flex flex-wrap items-center gap-x-4 gap-y-1 pr-10">
-        <DialogTitle>{item.external_id ?? `Item ${item.seq}`}</DialogTitle>
+        <DialogTitle>{item.external_id ?? `Item #${item.seq}`}</DialogTitle>
         <DialogDescription asChild>
           <span>
             <StateName state={item.state} />

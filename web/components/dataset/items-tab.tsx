@@ -1,7 +1,7 @@
 "use client";
 
 import { useInfiniteQuery } from "@tanstack/react-query";
-import { Search } from "lucide-react";
+import { Check, Search } from "lucide-react";
 import { useState } from "react";
 import { ItemSheet } from "@/components/dataset/item-sheet";
 import { PayloadView } from "@/components/labels/payload-view";
@@ -16,6 +16,7 @@ import { Table, TableBody, TableCell, TableHead, TableHeader, TableRow } from "@
 import { type ItemFilters, itemsQuery } from "@/lib/api/queries";
 import type { Dataset, Item, ItemState } from "@/lib/api/types";
 import { count } from "@/lib/format";
+import { samePayload } from "@/lib/labels";
 import { useDebounced } from "@/lib/use-debounced";
 import { cn } from "@/lib/utils";
 
@@ -96,9 +97,10 @@ export function ItemsTab({ dataset, states }: { dataset: Dataset; states: ItemSt
             <TableHeader>
               <TableRow>
                 <TableHead className="w-auto pl-4">Text</TableHead>
-                <TableHead className="w-54 max-lg:w-44 max-md:hidden">Answer or draft</TableHead>
+                <TableHead className="w-48 max-md:hidden">Draft</TableHead>
                 <TableHead className="w-36 max-sm:w-28">Probability</TableHead>
-                <TableHead className="w-36 max-sm:hidden">State</TableHead>
+                <TableHead className="w-48 max-lg:hidden">Answer</TableHead>
+                <TableHead className="w-32 max-sm:hidden">State</TableHead>
               </TableRow>
             </TableHeader>
             <TableBody>
@@ -144,19 +146,20 @@ function ItemRow({ item, dataset, onOpen }: { item: Item; dataset: Dataset; onOp
           <PayloadView payload={answer ?? draft} labelset={dataset.labelset} />
         </span>
       </TableCell>
-      <TableCell className="max-md:hidden">
-        {answer ? (
-          <span className="font-medium">
-            <PayloadView payload={answer} labelset={dataset.labelset} />
-          </span>
-        ) : (
-          <span className="text-muted-foreground">
-            <PayloadView payload={draft} labelset={dataset.labelset} />
-          </span>
-        )}
+      <TableCell className="text-muted-foreground max-md:hidden">
+        <PayloadView payload={draft} labelset={dataset.labelset} />
       </TableCell>
       <TableCell>
         <ProbabilityCell value={item.draft?.probability ?? null} />
+      </TableCell>
+      <TableCell className="max-lg:hidden">
+        {answer && draft && samePayload(answer, draft) ? (
+          <span className="inline-flex items-center gap-1.5 text-muted-foreground">
+            <Check aria-hidden className="size-3.5" /> as drafted
+          </span>
+        ) : (
+          answer && <PayloadView payload={answer} labelset={dataset.labelset} className="font-medium" />
+        )}
       </TableCell>
       <TableCell className="max-sm:hidden">
         <StateName state={item.state} />

@@ -4,15 +4,15 @@ import { useQuery } from "@tanstack/react-query";
 import { Plus } from "lucide-react";
 import Link from "next/link";
 import { CreateDatasetDialog } from "@/components/datasets/create-dataset-dialog";
-import { StateBar } from "@/components/labels/state-bar";
+import { StateBar, stateColor } from "@/components/labels/state-bar";
 import { Page } from "@/components/shell/page";
 import { Empty, ProblemNotice } from "@/components/shell/problem";
 import { Button } from "@/components/ui/button";
 import { Skeleton } from "@/components/ui/skeleton";
 import { datasetsQuery } from "@/lib/api/queries";
 import type { Dataset } from "@/lib/api/types";
-import { percent, quantity } from "@/lib/format";
-import { activeClasses } from "@/lib/labels";
+import { count, percent, quantity } from "@/lib/format";
+import { activeClasses, STATE_NAMES, STATES } from "@/lib/labels";
 
 export function DatasetsPage() {
   return (
@@ -81,12 +81,21 @@ function DatasetRow({ dataset }: { dataset: Dataset }) {
       </div>
       <div className="grid gap-2">
         <StateBar states={states} />
-        <p className="tabular flex justify-between text-[0.8125rem] text-muted-foreground">
-          <span>{dataset.items > 0 ? `${percent(done / dataset.items)} done` : "nothing imported"}</span>
-          {open > 0 && <span>{quantity(open, "item")} to do</span>}
+        <p className="tabular flex flex-wrap justify-between gap-x-4 text-[0.8125rem] text-muted-foreground">
+          <span className="text-foreground">
+            {dataset.items > 0 ? `${percent(done / dataset.items)} done` : "nothing imported"}
+          </span>
+          <span className="flex flex-wrap gap-x-3">
+            {STATES.filter((state) => states[state] > 0).map((state) => (
+              <span key={state} className="inline-flex items-center gap-1.5">
+                <span aria-hidden className="size-2 rounded-full" style={{ background: stateColor(state) }} />
+                {count(states[state])} {STATE_NAMES[state].toLowerCase()}
+              </span>
+            ))}
+          </span>
         </p>
       </div>
-      <Button asChild variant={open > 0 ? "default" : "outline"} className="relative justify-self-start">
+      <Button asChild variant="outline" className="relative justify-self-start">
         <Link href={`/annotate?dataset=${dataset.id}`} aria-label={`Annotate ${dataset.name}`}>
           Annotate
         </Link>
