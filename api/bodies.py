@@ -308,7 +308,7 @@ class Model(BaseModel):
     price: Price | None
 
 
-OrderedKind = Literal["prelabel", "embed", "train"]
+OrderedKind = Literal["prelabel", "embed", "train", "export"]
 """The jobs that can be ordered by name. Imports begin with their file."""
 
 
@@ -328,6 +328,12 @@ class NewJob(JobPlan):
 
     budget_usd: float | None = Field(default=None, ge=0, le=1_000_000)
     key: Key | None = None
+
+
+class ResumeJob(BaseModel):
+    """How to go on with a job: with a new budget for the whole of it, where the old one is used up."""
+
+    budget_usd: float | None = Field(default=None, ge=0, le=1_000_000)
 
 
 # operations ----------------------------------------------------------------------------------------------------------

@@ -9,13 +9,24 @@ from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
 
-from starlette.responses import StreamingResponse
+from starlette.responses import FileResponse, StreamingResponse
 
 from api.deps import Gateway
 from schemas.errors import error_of
 from schemas.labelsets import Labelset
+from schemas.settings import Settings
 
 PAGE = 2000
+
+
+def exported_file(settings: Settings, job: dict[str, Any]) -> FileResponse:
+    """What an export job wrote. Raises ``illegal-job-state`` if it has not, ``not-found`` when it was deleted."""
+    if job["kind"] != "export" or job["state"] != "done":
+        raise error_of("illegal-job-state", f"the job is a {job['kind']} that is {job['state']}: it has no file")
+    path = settings.data_path / "exports" / f"{job['id']}.{job['result']['format']}"
+    if not path.is_file():
+        raise error_of("not-found", "the file of this export is no longer here", hint="Export again.")
+    return FileResponse(path, media_type="application/octet-stream", filename=f"export.{job['result']['format']}")
 
 
 async def export_stream(

@@ -191,7 +191,7 @@ def _say_what_to_try(name: str, address: str, link: str) -> None:
     err.print(
         f"\nOpen {name!r}, press Annotate, and use the keyboard: A accepts a draft, 1-9 choose a class,\n"
         "/ finds one by name, U takes back, ? shows the rest. After a few answers the drafts get better.\n"
-        "Your own file: make demo FILE=reviews.csv CLASSES=positive,negative. Ctrl-C stops the server; nothing is lost.",
+        "Your own file: make demo FILE=reviews.csv CLASSES=positive,negative. Ctrl-C stops the server, losing nothing.",
         markup=False,
         soft_wrap=True,
     )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import Query
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import FileResponse, Response, StreamingResponse
 
-from api.bodies import MAX_INTEGER, JobPlan, NewJob
+from api.bodies import MAX_INTEGER, JobPlan, NewJob, ResumeJob
 from api.deps import Actor, DatasetId, Db, JobId, Limit, Parts, answer
+from api.exporting import exported_file
 from api.routes import resource
 from api.sse import job_events
 from schemas.world import Job, JobEstimate, Rejections
@@ -72,6 +73,18 @@ async def list_rejections(
 
 
 @router.get(
+    "/jobs/{job_id}/file",
+    response_class=FileResponse,
+    responses={200: {"description": "The file.", "content": {"application/octet-stream": {}}}},
+    summary="Fetch the file of an export",
+)
+async def get_job_file(parts: Parts, actor: Actor, job_id: JobId) -> FileResponse:
+    """The file that an export job wrote, once it is done."""
+    job = await parts.rpc.call("get_job", actor=actor, job=job_id)
+    return exported_file(parts.settings, job)
+
+
+@router.get(
     "/jobs/{job_id}/events",
     response_class=StreamingResponse,
     responses={
@@ -98,8 +111,10 @@ async def pause_job(db: Db, actor: Actor, job_id: JobId) -> Response:
 
 
 @router.post("/jobs/{job_id}/resume", response_model=Job, summary="Resume a job")
-async def resume_job(db: Db, actor: Actor, job_id: JobId) -> Response:
-    """Go on with a paused job where it stopped. Needs the role admin."""
+async def resume_job(db: Db, actor: Actor, job_id: JobId, change: ResumeJob | None = None) -> Response:
+    """Go on with a paused job where it stopped, with a new budget if one is given. Needs the role admin."""
+    if change is not None and change.budget_usd is not None:
+        await db.call("set_job_budget", actor=actor, job=job_id, usd=change.budget_usd)
     return await _control(db, actor, job_id, "resume")
 
 

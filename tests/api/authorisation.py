@@ -77,6 +77,7 @@ RULES: tuple[Rule, ...] = (
     Rule("undo_submit", "POST", "/v1/datasets/{dataset}/undo", ANNOTATOR, status=(200, 409)),
     Rule("prelabel", "POST", "/v1/items/{item}/prelabel", ANNOTATOR, {"model": "local/minilm-l6"}),
     Rule("list_similar", "GET", "/v1/items/{item}/similar", ANNOTATOR),
+    Rule("get_job_file", "GET", "/v1/jobs/{job}/file", ANNOTATOR, status=(200, 409)),
     Rule("create_job", "POST", "/v1/datasets/{dataset}/jobs", ADMIN, {"kind": "embed"}, (202,)),
     Rule("estimate_job", "POST", "/v1/datasets/{dataset}/jobs/estimate", ANNOTATOR, {"kind": "prelabel"}),
     Rule("list_jobs", "GET", "/v1/datasets/{dataset}/jobs", ANNOTATOR),
