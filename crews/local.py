@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from schemas.errors import error_of
@@ -47,15 +47,18 @@ class LocalModel:
         tagger: SpanTagger | None = None,
         examples: Sequence[Example] = (),
         example_vectors: Vectors | None = None,
+        known: Mapping[str, Vectors] | None = None,
     ) -> None:
         """``student`` for classification, ``tagger`` for spans (None: nothing to learn from yet). ``examples`` with
-        their ``example_vectors`` (n, 384) are verified items to give as reasons."""
+        their ``example_vectors`` (n, 384) are verified items to give as reasons. ``known`` are vectors (384,) of texts
+        that were embedded before, so that they are not embedded again."""
         self._labelset = labelset
         self._embedder = embedder
         self._student = student
         self._tagger = tagger
         self._examples = list(examples)
         self._example_vectors = example_vectors
+        self._known = known or {}
         self._reasons = _Reasons(labelset, embedder)
 
     @property
@@ -121,7 +124,7 @@ class LocalModel:
         vectors = np.empty((len(items), self._embedder.dim), dtype=np.float32)
         missing = []
         for row, item in enumerate(items):
-            given = np.asarray(item.vector or (), dtype=np.float32)
+            given = np.asarray(item.vector or self._known.get(item.text, ()), dtype=np.float32)
             # a vector of another model, or a broken one, must not fail the batch: the text is at hand
             if given.shape == (self._embedder.dim,) and np.isfinite(given).all():
                 vectors[row] = given
@@ -246,14 +249,16 @@ def local_model(
     from learning.zero_shot import class_texts, class_vectors
 
     pool = [pool_texts[i] for i in even_share(len(pool_texts), pool_limit)]
+    pooled = embedder.encode(pool)
     vectors = embedder.encode([example.text for example in examples])
     answers = [list(e.payload.labels) for e in examples if isinstance(e.payload, Classification)]
     y: Any = answers if labelset.multi else [labels[0] for labels in answers]
     student = Student.fit(
         vectors, y, labelset.keys, class_vectors=class_vectors(class_texts(labelset.active), embedder),
-        pool=embedder.encode(pool), multi=labelset.multi,
+        pool=pooled, multi=labelset.multi,
     )  # fmt: skip
-    return LocalModel(labelset, embedder, student=student, examples=examples, example_vectors=vectors)
+    known = dict(zip(pool, pooled, strict=True))
+    return LocalModel(labelset, embedder, student=student, examples=examples, example_vectors=vectors, known=known)
 
 
 def _tagger(examples: Sequence[Example]) -> SpanTagger | None:
