@@ -15,6 +15,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,7 +114,7 @@ class SpanTagger:
             spans, answers = Calibration.from_dict(header["spans"]), Calibration.from_dict(header["answers"])
             labels = tuple(str(label) for label in header["labels"])
             return cls(labels, crf, int(header["trained_on"]), spans, answers, dict(header["metrics"]))
-        except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
+        except (ValueError, KeyError, TypeError, OSError, EOFError, BadZipFile) as error:
             detail = "these bytes are not a span tagger that this version can read"
             raise Invalid(detail, hint="Train it anew.") from error
 

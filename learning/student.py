@@ -17,6 +17,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -181,7 +182,7 @@ class Student:
                 neighbours = Neighbours(arrays["neighbour_codes"], arrays["neighbour_targets"])
             multi, count = bool(header["multi"]), int(header["trained_on"])
             return cls(classes, head, arrays["mix"], pool, neighbours, multi, count, dict(header["metrics"]))
-        except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
+        except (ValueError, KeyError, TypeError, OSError, EOFError, BadZipFile) as error:
             raise Invalid("these bytes are not a student that this version can read", hint="Train it anew.") from error
 
 

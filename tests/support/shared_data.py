@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -27,3 +28,9 @@ def shared_data(name: str) -> Callable[[Test], Test]:
         return pytest.mark.shared_data(marked)
 
     return mark
+
+
+def shared_rows(*parts: str) -> list[dict[str, Any]]:
+    """The rows of a JSONL file of the shared data."""
+    with shared_path(*parts).open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
