@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 from cli.console import err, progress, say, table
@@ -58,17 +55,35 @@ def run_control(job: str, action: str, *, data_dir: Path | None, budget: float |
 
 
 async def follow(configured: Settings, store: Store, job_id: str) -> Job:
-    """Show a job's progress until it ends. Where no worker is alive, this process does the work itself."""
-    async with _somebody_working(configured, store):
+    """Show a job's progress until it ends. While no other worker is alive, this process does the work itself."""
+    stop = asyncio.Event()
+    worker: asyncio.Task[None] | None = None
+    try:
         with progress() as bar:
             job = Job.model_validate(await store.call("find_job", job=job_id))
             task = bar.add_task(job.kind, total=job.total, note="")
             while job.state not in ENDED:
+                if worker is None and not await store.call("list_workers"):
+                    worker = _start_worker(configured, store, stop)
+                if worker is not None and worker.done():
+                    worker.result()  # raises what ended it
                 await asyncio.sleep(LOOK_EVERY_S)
                 job = Job.model_validate(await store.call("find_job", job=job_id))
                 note = f"${job.cost_usd:.4f}" if job.cost_usd else ""
                 bar.update(task, completed=job.done + job.failed, total=job.total, note=note)
+    finally:
+        stop.set()
+        if worker is not None:
+            await asyncio.wait([worker])
     return job
+
+
+def _start_worker(configured: Settings, store: Store, stop: asyncio.Event) -> asyncio.Task[None]:
+    from jobs.worker import run_worker
+
+    configured.data_path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    workflows = store.dbos_dsn or f"sqlite:///{configured.data_path / 'workflows.sqlite'}"
+    return asyncio.create_task(run_worker(configured, store, workflows, stop=stop))
 
 
 def tell_end(job: Job) -> None:
@@ -77,24 +92,6 @@ def tell_end(job: Job) -> None:
         raise error_of("internal", f"the {job.kind} failed: {job.error.detail}", hint="")
     if job.state in ("paused", "cancelled"):
         err.print(f"the {job.kind} is {job.state}. {job.note}", markup=False)
-
-
-@asynccontextmanager
-async def _somebody_working(configured: Settings, store: Store) -> AsyncIterator[None]:
-    if await store.call("list_workers"):
-        yield
-        return
-    from jobs.worker import run_worker
-
-    stop = asyncio.Event()
-    workflows = store.dbos_dsn or f"sqlite:///{configured.data_path / 'workflows.sqlite'}"
-    worker = asyncio.create_task(run_worker(configured, store, workflows, stop=stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        with contextlib.suppress(asyncio.CancelledError):
-            await worker
 
 
 def _share(job: Job) -> str:
