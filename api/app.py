@@ -20,7 +20,6 @@ from api.auth import Authenticator, LocalTokens, TokenVerifier, local_secret
 from api.deps import Gateway
 from api.observability import MeasuredRpc, Metrics
 from api.routes import auth, datasets, export, items, jobs, models, ops, queue
-from api.supabase_tokens import SupabaseTokens
 from schemas.settings import Settings
 from store.cache import caches_of
 from store.rpc import Rpc
@@ -85,7 +84,13 @@ def create_app(settings: Settings, rpc: Rpc | None = None) -> FastAPI:
 def open_gateway(settings: Settings, rpc: Rpc) -> Gateway:
     """The parts that requests share, over an open database."""
     local = None if settings.supabase_url else LocalTokens(local_secret(settings), rpc, hours=settings.token_hours)
-    verifier: TokenVerifier = local or SupabaseTokens(settings, rpc)
+    verifier: TokenVerifier
+    if local is None:
+        from api.supabase_tokens import SupabaseTokens  # brings httpx
+
+        verifier = SupabaseTokens(settings, rpc)
+    else:
+        verifier = local
     return Gateway(
         settings=settings,
         rpc=rpc,
