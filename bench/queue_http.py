@@ -52,11 +52,6 @@ class Work:
         """Claims and their submits together."""
         return len(self.submits) / self.seconds
 
-    @property
-    def twice(self) -> int:
-        """How many items were given to two: every one is answered by whom it was given to, so nobody may see it again."""
-        return len(self.given) - len(set(self.given))
-
 
 def run(quick: bool) -> list[Table]:
     """One table of latencies and rates against the targets, and what two peers reached."""

@@ -30,7 +30,7 @@ import psutil
 CLASSES = 77
 COMMAND = [sys.executable, "-m", "cli.main"]
 ROOT = Path(__file__).resolve().parent.parent
-_WORDS = "card refund payment please late order the my is wrong arrived not again why app top up transfer fee".split()
+_SENTENCE = "my card payment is late please refund the wrong transfer fee why has it not arrived again in this app"
 
 
 def machine() -> str:
@@ -58,9 +58,7 @@ def cli(*arguments: str | Path, folder: Path | None = None) -> str:
 
 def environment(folder: Path | None = None, **more: str) -> dict[str, str]:
     """The environment without anybody's keys: the embedded database, the embedded model."""
-    kept = {
-        k: v for k, v in os.environ.items() if not k.startswith(("LABELCREW_", "OPENAI_", "SUPABASE_", "UPSTASH_"))
-    }
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("LABELCREW_", "OPENAI_", "SUPABASE_", "UPSTASH_"))}
     kept.pop("DATABASE_URL", None)
     return {**kept, **({"LABELCREW_DATA_DIR": str(folder)} if folder else {}), **more}
 
@@ -235,8 +233,8 @@ class MemoryWatch:
 
 def texts(count: int) -> Iterator[tuple[str, str]]:
     """Ids and texts of about a dozen words; all texts differ."""
-    draw = random.Random(7)
-    stock = [" ".join(draw.choices(_WORDS, k=11)) for _ in range(5000)]
+    draw, words = random.Random(7), _SENTENCE.split()
+    stock = [" ".join(draw.choices(words, k=11)) for _ in range(5000)]
     for i in range(count):
         yield f"r{i:07}", f"{stock[i % 5000]} {i}"
 
