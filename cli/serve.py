@@ -55,7 +55,9 @@ def serve_with_workers(configured: Settings, ready: Ready) -> None:
             background.add(asyncio.create_task(_keep_worker(configured)))
         background.add(asyncio.create_task(ready(configured, rpc)))
 
-    serve(configured, on_ready=on_ready)
+    # uvicorn hands an interrupt on once it has finished what was under way: being told to stop is no failure.
+    with contextlib.suppress(KeyboardInterrupt):
+        serve(configured, on_ready=on_ready)
 
 
 def say_about_workspace() -> None:
