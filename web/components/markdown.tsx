@@ -2,7 +2,15 @@ import { Fragment, type ReactNode } from "react";
 
 /** Guidelines are short Markdown: headings, lists, paragraphs, bold, emphasis, code. Everything else stays as written. */
 export function Markdown({ source }: { source: string }) {
-  return <div className="grid gap-3 text-[0.9375rem] leading-relaxed">{source.trim().replace(/^(#{1,4} .*)\n(?!\n)/gm, "$1\n\n").split(/\n{2,}/).map(block)}</div>;
+  return (
+    <div className="grid gap-3 text-[0.9375rem] leading-relaxed">
+      {source
+        .trim()
+        .replace(/^(#{1,4} .*)\n(?!\n)/gm, "$1\n\n")
+        .split(/\n{2,}/)
+        .map(block)}
+    </div>
+  );
 }
 
 function block(text: string, index: number): ReactNode {
@@ -24,7 +32,10 @@ function block(text: string, index: number): ReactNode {
     const ordered = /^\d/.test(text);
     const List = ordered ? "ol" : "ul";
     return (
-      <List key={index} className={`grid gap-1.5 pl-5 ${ordered ? "list-decimal" : "list-disc"} marker:text-muted-foreground`}>
+      <List
+        key={index}
+        className={`grid gap-1.5 pl-5 ${ordered ? "list-decimal" : "list-disc"} marker:text-muted-foreground`}
+      >
         {items.map((item, at) => (
           <li key={at}>{inline(item)}</li>
         ))}

@@ -19,7 +19,8 @@ import { RequireSession } from "@/components/shell/require-session";
 import { Button } from "@/components/ui/button";
 import { Skeleton } from "@/components/ui/skeleton";
 import { hotkeysOf } from "@/lib/annotate/hotkeys";
-import { AnnotateSession, type Entry, type State } from "@/lib/annotate/session";
+import type { Entry, State } from "@/lib/annotate/entries";
+import { AnnotateSession } from "@/lib/annotate/session";
 import { datasetQuery, itemQuery, keys } from "@/lib/api/queries";
 import type { Session } from "@/lib/api/session";
 import type { Dataset, Item, Labelset } from "@/lib/api/types";
@@ -138,7 +139,11 @@ function Sitting({ session: account, dataset, labelset, opened }: SittingProps) 
       <main className="flex min-h-0 flex-1 flex-col lg:grid lg:grid-cols-[minmax(0,1fr)_clamp(23rem,34vw,31rem)]">
         <div className="flex min-h-0 flex-col gap-7 px-4 pt-4 pb-8 sm:px-8 lg:gap-10 lg:overflow-y-auto lg:pt-5">
           <Progress dataset={dataset} state={state} />
-          {entry ? <ItemText entry={entry} labelset={labelset} /> : <End session={session} state={state} dataset={dataset} />}
+          {entry ? (
+            <ItemText entry={entry} labelset={labelset} />
+          ) : (
+            <End session={session} state={state} dataset={dataset} />
+          )}
         </div>
         <aside
           aria-label="Answer"
@@ -252,7 +257,10 @@ function Progress({ dataset, state }: { dataset: Dataset; state: State }) {
         aria-valuemax={100}
         className="h-1 min-w-24 flex-1 overflow-hidden rounded-full bg-foreground/10"
       >
-        <div className="h-full rounded-full bg-brand transition-[width] duration-300" style={{ width: `${share * 100}%` }} />
+        <div
+          className="h-full rounded-full bg-brand transition-[width] duration-300"
+          style={{ width: `${share * 100}%` }}
+        />
       </div>
     </div>
   );
@@ -279,20 +287,22 @@ function MessageLine({ state }: { state: State }) {
 }
 
 const LOOK_AGAIN_MS = 30_000;
+const TRY_AGAIN_MS = 5_000;
 
 function End({ session, state, dataset }: { session: AnnotateSession; state: State; dataset: Dataset }) {
   const nothing = state.exhausted && !state.claiming;
+  const pause = state.failure ? TRY_AGAIN_MS : nothing ? LOOK_AGAIN_MS : null;
   useEffect(() => {
-    if (!nothing) return;
+    if (pause === null) return;
     const timer = setInterval(() => {
       if (document.visibilityState === "visible") void session.claim();
-    }, LOOK_AGAIN_MS);
+    }, pause);
     return () => clearInterval(timer);
-  }, [nothing, session]);
+  }, [pause, session]);
   if (state.failure) return <ProblemNotice error={state.failure} onRetry={() => void session.claim()} />;
   if (!nothing && !state.exhausted) {
     return (
-      <div className="mx-auto grid w-full max-w-[44rem] gap-4" aria-label="Fetching items" aria-busy>
+      <div className="mx-auto grid w-full max-w-[44rem] gap-4" role="status" aria-label="Fetching items" aria-busy>
         <Skeleton className="h-4 w-24" />
         <Skeleton className="h-7 w-full" />
         <Skeleton className="h-7 w-4/5" />

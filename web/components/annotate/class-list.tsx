@@ -1,7 +1,7 @@
 import { classColor, Swatch } from "@/components/labels/class-chip";
 import { Kbd } from "@/components/ui/kbd";
 import { hotkeyOf } from "@/lib/annotate/hotkeys";
-import type { Entry } from "@/lib/annotate/session";
+import type { Entry } from "@/lib/annotate/entries";
 import type { LabelClass } from "@/lib/api/types";
 import { cn } from "@/lib/utils";
 

@@ -3,7 +3,8 @@ import type { ComponentProps, ReactNode } from "react";
 import type { Overlay } from "@/components/annotate/use-keyboard";
 import { Button } from "@/components/ui/button";
 import { Kbd } from "@/components/ui/kbd";
-import type { AnnotateSession, Entry } from "@/lib/annotate/session";
+import type { Entry } from "@/lib/annotate/entries";
+import type { AnnotateSession } from "@/lib/annotate/session";
 import { cn } from "@/lib/utils";
 
 function Act({
@@ -28,7 +29,9 @@ function Act({
         {icon}
       </span>
       <span className={wide ? undefined : "max-sm:sr-only"}>{children}</span>
-      <Kbd className={cn("max-sm:hidden", filled && "border-primary-foreground/30 bg-transparent text-primary-foreground")}>
+      <Kbd
+        className={cn("max-sm:hidden", filled && "border-primary-foreground/30 bg-transparent text-primary-foreground")}
+      >
         {keys}
       </Kbd>
     </Button>

@@ -1,6 +1,6 @@
 import { MarkedText } from "@/components/labels/marked-text";
 import { PayloadView } from "@/components/labels/payload-view";
-import type { Entry } from "@/lib/annotate/session";
+import type { Entry } from "@/lib/annotate/entries";
 import type { Labelset } from "@/lib/api/types";
 import { cn } from "@/lib/utils";
 
@@ -18,7 +18,12 @@ export function ItemText({ entry, labelset }: { entry: Entry; labelset: Labelset
   const facts = Object.entries(item.metadata).filter(([, value]) => value !== null && value !== "");
   const status = STATUS[entry.status] ?? (item.annotation ? "Answered before" : null);
   return (
-    <article aria-label="Item" className="mx-auto grid w-full max-w-[44rem] grid-cols-1 content-start gap-6" data-testid="item" data-item={item.id}>
+    <article
+      aria-label="Item"
+      className="mx-auto grid w-full max-w-[44rem] grid-cols-1 content-start gap-6"
+      data-testid="item"
+      data-item={item.id}
+    >
       <p className="flex flex-wrap items-center gap-x-3 gap-y-1 text-[0.8125rem] text-muted-foreground">
         <span className="tabular">{item.external_id ?? `#${item.seq}`}</span>
         {status && (

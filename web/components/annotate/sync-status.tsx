@@ -1,6 +1,6 @@
 import { Check, CloudOff, LoaderCircle, LogIn } from "lucide-react";
 import { Button } from "@/components/ui/button";
-import type { State } from "@/lib/annotate/session";
+import type { State } from "@/lib/annotate/entries";
 import { quantity } from "@/lib/format";
 import { cn } from "@/lib/utils";
 

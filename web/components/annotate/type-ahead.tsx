@@ -74,7 +74,9 @@ function Results({
           >
             <Swatch color={labelClass.color} />
             <span className="shrink-0 font-medium">{labelClass.name}</span>
-            <span className="min-w-0 flex-1 truncate text-[0.8125rem] text-muted-foreground">{labelClass.description}</span>
+            <span className="min-w-0 flex-1 truncate text-[0.8125rem] text-muted-foreground">
+              {labelClass.description}
+            </span>
             {chosen.includes(labelClass.key) && <Check aria-label="chosen" className="size-4 shrink-0" />}
           </CommandItem>
         ))}

@@ -31,8 +31,8 @@ export function ImportDialog({ dataset, children }: { dataset: Dataset; children
         <DialogHeader>
           <DialogTitle>Import a file</DialogTitle>
           <DialogDescription>
-            CSV, TSV, JSON lines, JSON, Parquet, CoNLL or plain text; gzip is fine. Rows that are there already are left as
-            they are.
+            CSV, TSV, JSON lines, JSON, Parquet, CoNLL or plain text; gzip is fine. Rows that are there already are left
+            as they are.
           </DialogDescription>
         </DialogHeader>
         <ImportForm dataset={dataset} />
@@ -154,7 +154,12 @@ function ColumnField({
     <Field label={`${label} column`}>
       {(control) =>
         columns.length > 0 ? (
-          <NativeSelect {...control} className="w-full" value={value} onChange={(event) => onChange(event.target.value)}>
+          <NativeSelect
+            {...control}
+            className="w-full"
+            value={value}
+            onChange={(event) => onChange(event.target.value)}
+          >
             <option value="">{none}</option>
             {columns.map((column) => (
               <option key={column} value={column}>

@@ -26,7 +26,9 @@ export function ItemSheet({
 }) {
   return (
     <Dialog open={itemId !== null} onOpenChange={(open) => !open && onClose()}>
-      <SheetContent aria-describedby={undefined}>{itemId && <Details dataset={dataset} itemId={itemId} />}</SheetContent>
+      <SheetContent aria-describedby={undefined}>
+        {itemId && <Details dataset={dataset} itemId={itemId} />}
+      </SheetContent>
     </Dialog>
   );
 }
@@ -63,7 +65,9 @@ function Details({ dataset, itemId }: { dataset: Dataset; itemId: string }) {
       </p>
       <div>
         <Button asChild size="sm" variant="outline">
-          <Link href={`/annotate?dataset=${dataset.id}&item=${item.id}`}>{answer ? "Change the answer" : "Answer it"}</Link>
+          <Link href={`/annotate?dataset=${dataset.id}&item=${item.id}`}>
+            {answer ? "Change the answer" : "Answer it"}
+          </Link>
         </Button>
       </div>
       {answer && (
@@ -105,7 +109,10 @@ function Details({ dataset, itemId }: { dataset: Dataset; itemId: string }) {
                   {similarity.toFixed(2)}
                 </span>
                 <span className="text-[0.8125rem] text-muted-foreground">
-                  <PayloadView payload={other.annotation?.payload ?? other.draft?.payload} labelset={dataset.labelset} />
+                  <PayloadView
+                    payload={other.annotation?.payload ?? other.draft?.payload}
+                    labelset={dataset.labelset}
+                  />
                 </span>
               </li>
             ))}

@@ -41,7 +41,9 @@ export function ItemsTab({ dataset, states }: { dataset: Dataset; states: ItemSt
 
   if (dataset.items === 0) {
     return (
-      <Empty title="No items yet">Import a file: CSV, TSV, JSON lines, Parquet, CoNLL or plain text, one item a row.</Empty>
+      <Empty title="No items yet">
+        Import a file: CSV, TSV, JSON lines, Parquet, CoNLL or plain text, one item a row.
+      </Empty>
     );
   }
   return (

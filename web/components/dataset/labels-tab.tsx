@@ -37,7 +37,10 @@ export function LabelsTab({ dataset }: { dataset: Dataset }) {
         {classes.map((labelClass) => {
           const hotkey = hotkeyOf(hotkeys, labelClass.key);
           return (
-            <li key={labelClass.key} className="grid gap-x-6 gap-y-1 px-4 py-3 text-sm sm:grid-cols-[14rem_minmax(0,1fr)_auto]">
+            <li
+              key={labelClass.key}
+              className="grid gap-x-6 gap-y-1 px-4 py-3 text-sm sm:grid-cols-[14rem_minmax(0,1fr)_auto]"
+            >
               <span className="flex min-w-0 items-center gap-2.5 font-medium">
                 <Swatch color={labelClass.color} className="size-3" />
                 <span className="truncate">{labelClass.name}</span>
@@ -81,9 +84,7 @@ function Editor({ dataset, onDone }: { dataset: Dataset; onDone: () => void }) {
             kind: dataset.labelset?.kind ?? "classification",
             multi: dataset.labelset?.multi ?? false,
             allow_overlap: dataset.labelset?.allow_overlap ?? false,
-            classes: rows
-              .filter((row) => row.name.trim() !== "")
-              .map((row) => ({ ...row, key: row.key || undefined })),
+            classes: rows.filter((row) => row.name.trim() !== "").map((row) => ({ ...row, key: row.key || undefined })),
           },
         }),
       ),

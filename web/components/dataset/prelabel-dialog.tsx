@@ -75,7 +75,12 @@ function PrelabelForm({ dataset }: { dataset: Dataset }) {
     >
       <Field label="Model" hint={free ? "Runs on this machine and costs nothing." : undefined}>
         {(control) => (
-          <NativeSelect {...control} className="w-full" value={model} onChange={(event) => setChosen(event.target.value)}>
+          <NativeSelect
+            {...control}
+            className="w-full"
+            value={model}
+            onChange={(event) => setChosen(event.target.value)}
+          >
             {models.data?.map((one) => (
               <option key={one.name} value={one.name}>
                 {one.name}
@@ -84,7 +89,10 @@ function PrelabelForm({ dataset }: { dataset: Dataset }) {
           </NativeSelect>
         )}
       </Field>
-      <dl className="grid grid-cols-2 gap-px overflow-hidden rounded-md border bg-border sm:grid-cols-4" aria-busy={!plan}>
+      <dl
+        className="grid grid-cols-2 gap-px overflow-hidden rounded-md border bg-border sm:grid-cols-4"
+        aria-busy={!plan}
+      >
         <Figure name="Items">{plan ? count(plan.items) : "…"}</Figure>
         <Figure name="Tokens">{plan ? compact(plan.input_tokens + plan.output_tokens) : "…"}</Figure>
         <Figure name="Cost">{plan ? (plan.cost_usd === null ? "unknown" : usd(plan.cost_usd)) : "…"}</Figure>

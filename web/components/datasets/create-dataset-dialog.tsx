@@ -109,7 +109,12 @@ function CreateForm() {
       </Field>
       <Field label="Answer">
         {(control) => (
-          <NativeSelect {...control} className="w-full" value={task} onChange={(event) => setTask(event.target.value as Task)}>
+          <NativeSelect
+            {...control}
+            className="w-full"
+            value={task}
+            onChange={(event) => setTask(event.target.value as Task)}
+          >
             {Object.entries(TASKS).map(([value, words]) => (
               <option key={value} value={value}>
                 {words}

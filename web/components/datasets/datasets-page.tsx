@@ -39,7 +39,7 @@ function Datasets() {
       </div>
       {error && <ProblemNotice error={error} onRetry={() => void refetch()} />}
       {!data && !error && (
-        <div className="grid gap-3" aria-busy aria-label="Loading datasets">
+        <div role="status" className="grid gap-3" aria-busy aria-label="Loading datasets">
           <Skeleton className="h-24" />
           <Skeleton className="h-24" />
         </div>

@@ -17,7 +17,11 @@ export function JobBar({ job, className }: { job: Job; className?: string }) {
     >
       <div
         className={cn("h-full rounded-full transition-[width] duration-500", waiting && "animate-pulse")}
-        style={{ width: `${(waiting ? 1 : (share ?? 0)) * 100}%`, background: jobColor(job), opacity: waiting ? 0.35 : 1 }}
+        style={{
+          width: `${(waiting ? 1 : (share ?? 0)) * 100}%`,
+          background: jobColor(job),
+          opacity: waiting ? 0.35 : 1,
+        }}
       />
     </div>
   );

@@ -79,7 +79,9 @@ function Details({ job, dataset, lost }: { job: Job; dataset: Dataset | undefine
         </dl>
       </section>
 
-      {lost && <Alert variant="warning">The connection to the server is lost; trying again. The job goes on without us.</Alert>}
+      {lost && (
+        <Alert variant="warning">The connection to the server is lost; trying again. The job goes on without us.</Alert>
+      )}
       {job.error && <ProblemNotice error={new ApiError(job.error)} />}
       {job.note && !job.error && <Alert>{job.note}</Alert>}
       <JobReport job={job} />

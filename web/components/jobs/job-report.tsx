@@ -78,7 +78,9 @@ function Rejections({ job }: { job: Job }) {
               <TableRow key={row.line}>
                 <TableCell className="tabular pl-4">{count(row.line)}</TableCell>
                 <TableCell className="break-words">{row.reason}</TableCell>
-                <TableCell className="font-mono text-[0.8125rem] text-muted-foreground max-sm:hidden">{row.code}</TableCell>
+                <TableCell className="font-mono text-[0.8125rem] text-muted-foreground max-sm:hidden">
+                  {row.code}
+                </TableCell>
               </TableRow>
             ))}
           </TableBody>

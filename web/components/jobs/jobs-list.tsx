@@ -17,7 +17,11 @@ export function JobsTab({ jobs, error }: { jobs: Job[] | undefined; error: unkno
   if (error) return <ProblemNotice error={error} />;
   if (!jobs) return <Skeleton className="h-40" />;
   if (jobs.length === 0) {
-    return <Empty title="No jobs yet">Imports, pre-label runs and training appear here, with their progress and their cost.</Empty>;
+    return (
+      <Empty title="No jobs yet">
+        Imports, pre-label runs and training appear here, with their progress and their cost.
+      </Empty>
+    );
   }
   return (
     <ul className="panel divide-y">
@@ -27,7 +31,10 @@ export function JobsTab({ jobs, error }: { jobs: Job[] | undefined; error: unkno
           className="relative grid items-center gap-x-6 gap-y-2 px-4 py-3 text-sm hover:bg-accent/50 sm:grid-cols-[minmax(0,1.4fr)_minmax(0,1fr)_10rem]"
         >
           <div className="min-w-0">
-            <Link href={`/job?id=${job.id}`} className="block truncate rounded-sm font-medium after:absolute after:inset-0">
+            <Link
+              href={`/job?id=${job.id}`}
+              className="block truncate rounded-sm font-medium after:absolute after:inset-0"
+            >
               {jobName(job)}
             </Link>
             <span className="text-[0.8125rem] text-muted-foreground">{ago(job.created_at)}</span>

@@ -27,7 +27,12 @@ export function DraftPanel({
         <h2 className="eyebrow">{rejected ? "Draft, set aside" : "Draft"}</h2>
         <div className="flex items-baseline justify-between gap-4">
           {first ? (
-            <p className={cn("flex min-w-0 items-baseline gap-2 text-lg leading-snug font-semibold", rejected && "line-through")}>
+            <p
+              className={cn(
+                "flex min-w-0 items-baseline gap-2 text-lg leading-snug font-semibold",
+                rejected && "line-through",
+              )}
+            >
               <Swatch color={first.color} className="size-3" />
               <span className="min-w-0 break-words">{first.name}</span>
             </p>

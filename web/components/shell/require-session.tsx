@@ -31,8 +31,8 @@ export function RequireSession({ children }: { children: (session: Session) => R
           <DialogHeader>
             <DialogTitle>Your sign-in has ended</DialogTitle>
             <DialogDescription>
-              Sign in again and go on where you are; nothing on this page is lost. A sign-in link that you open in another
-              tab works too.
+              Sign in again and go on where you are; nothing on this page is lost. A sign-in link that you open in
+              another tab works too.
             </DialogDescription>
           </DialogHeader>
           <SignInForm email={session.user.email} />

@@ -23,11 +23,7 @@ export function TableRow({ className, ...props }: ComponentProps<"tr">) {
 
 export function TableHead({ className, ...props }: ComponentProps<"th">) {
   return (
-    <th
-      scope="col"
-      className={cn("eyebrow h-9 px-3 text-left align-middle whitespace-nowrap", className)}
-      {...props}
-    />
+    <th scope="col" className={cn("eyebrow h-9 px-3 text-left align-middle whitespace-nowrap", className)} {...props} />
   );
 }
 

@@ -108,7 +108,8 @@ export class Outbox {
       } catch (caught) {
         const error = asApiError(caught);
         if (error.status === 401) continue;
-        if (error.passing) {
+        // Whether an undo that got no answer was done is not known, and a second one would take back one more.
+        if (error.passing && (write.kind !== "undo" || error.status === 429)) {
           this.#failures += 1;
           await this.#pause("offline", (error.retryAfter ?? Math.min(15, 2 ** (this.#failures - 1))) * 1000);
           continue;

@@ -1,6 +1,7 @@
-import { Outbox, randomKey, type Hold, type SyncState, type Write } from "@/lib/annotate/outbox";
-import { api, unwrap } from "@/lib/api/client";
-import { asApiError, type ApiError } from "@/lib/api/errors";
+import { Desk } from "@/lib/annotate/desk";
+import { EMPTY, type Entry, type Message, nameOf, openEntry, type State } from "@/lib/annotate/entries";
+import { Outbox, randomKey, type Write } from "@/lib/annotate/outbox";
+import { type ApiError, asApiError } from "@/lib/api/errors";
 import { getSession } from "@/lib/api/session";
 import type { Claim, Dataset, Item, Labelset, Lease, Payload } from "@/lib/api/types";
 import { emptyPayload } from "@/lib/labels";
@@ -8,49 +9,15 @@ import { emptyPayload } from "@/lib/labels";
 /** Items held in advance, and at how few more are fetched. */
 const AHEAD = 5;
 const LOW = 2;
+const RENEW_EVERY_MS = 5_000;
+/** A problem stays in sight for a while, however fast the hand goes on. */
+const PROBLEM_STAYS_MS = 8_000;
 
-export type EntryStatus = "open" | "waiting" | "saved" | "skipped" | "lost";
-
-/** An item of this sitting. */
-export interface Entry {
-  item: Item;
-  status: EntryStatus;
-  lease: Lease | null;
-  /** When half of the lease's time has gone (milliseconds since 1970). */
-  renewAt: number;
-  /** What is chosen now; starts as the draft. */
-  payload: Payload;
-  /** Whether the person has chosen, or the draft merely stands. */
-  touched: boolean;
-  rejected: boolean;
-  /** Why it was not stored, or what became of it. */
-  notice: string;
-  /** The write that carries its answer. */
-  writeKey: string | null;
-  spentMs: number;
-}
-
-export interface Message {
-  id: number;
-  tone: "info" | "problem";
-  text: string;
-}
-
-export interface State {
-  entries: readonly Entry[];
-  cursor: number;
-  claiming: boolean;
-  /** The server has nothing more for this person now. */
-  exhausted: boolean;
-  /** Why the last claim failed. */
-  failure: ApiError | null;
-  sync: SyncState;
-  pending: number;
-  answered: number;
-  skipped: number;
-  /** Mean seconds an answer took, of this sitting. */
-  pace: number | null;
-  message: Message | null;
+interface Step {
+  itemId: string;
+  key: string;
+  leadTimeMs: number;
+  skipped: boolean;
 }
 
 /**
@@ -60,43 +27,27 @@ export interface State {
  * are claimed ahead, their leases are renewed while the page is open, and given back when it is left.
  */
 export class AnnotateSession {
-  #state: State;
+  #state: State = EMPTY;
   #listeners = new Set<() => void>();
   #outbox: Outbox;
-  #labelset: Labelset;
+  #desk: Desk;
   #shownAt: number | null = null;
-  /** Answered items in order, for undo. */
-  #trail: { itemId: string; leadTimeMs: number }[] = [];
-  #leadTimes = { count: 0, sum: 0 };
-  #messages = 0;
-  #clockSkew = 0;
+  /** What was done, in order, for undo. */
+  #trail: Step[] = [];
   #timer: ReturnType<typeof setInterval> | undefined;
 
   constructor(
-    private readonly dataset: Dataset,
-    labelset: Labelset,
+    dataset: Dataset,
+    private readonly labelset: Labelset,
     opened: Item | null,
   ) {
-    this.#labelset = labelset;
-    const scope = `${getSession()?.user.id ?? ""}.${dataset.id}`;
-    this.#outbox = new Outbox(scope, {
+    this.#desk = new Desk(dataset);
+    this.#outbox = new Outbox(`${getSession()?.user.id ?? ""}.${dataset.id}`, {
       send: (write) => this.#send(write),
       refused: (write, error) => this.#refused(write, error),
       changed: () => this.#update({}),
     });
-    this.#state = {
-      entries: opened ? [this.#entry(opened, null)] : [],
-      cursor: 0,
-      claiming: false,
-      exhausted: false,
-      failure: null,
-      sync: "saved",
-      pending: this.#outbox.size,
-      answered: 0,
-      skipped: 0,
-      pace: null,
-      message: null,
-    };
+    this.#update({ entries: opened ? [this.#entry(opened, null)] : [] });
   }
 
   // what the page sees -------------------------------------------------------------------------------------------------
@@ -113,9 +64,10 @@ export class AnnotateSession {
   }
 
   start() {
-    this.#timer = setInterval(() => void this.#renewLeases(), 5_000);
+    this.#timer = setInterval(() => void this.#renewLeases(), RENEW_EVERY_MS);
     document.addEventListener("visibilitychange", this.#onVisibility);
     window.addEventListener("pagehide", this.#release);
+    window.addEventListener("pageshow", this.#onShow);
     this.#resumeClock();
     void this.#outbox.start();
     void this.claim();
@@ -126,6 +78,7 @@ export class AnnotateSession {
     clearInterval(this.#timer);
     document.removeEventListener("visibilitychange", this.#onVisibility);
     window.removeEventListener("pagehide", this.#release);
+    window.removeEventListener("pageshow", this.#onShow);
     this.#release();
   }
 
@@ -137,7 +90,7 @@ export class AnnotateSession {
     const chosen = entry.payload.labels;
     const has = chosen.includes(label);
     let labels: string[];
-    if (this.#labelset.multi) labels = has ? chosen.filter((other) => other !== label) : [...chosen, label];
+    if (this.labelset.multi) labels = has ? chosen.filter((other) => other !== label) : [...chosen, label];
     else labels = has && entry.touched ? [] : [label];
     this.#change(entry.item.id, { payload: { labels }, touched: true });
   }
@@ -146,7 +99,7 @@ export class AnnotateSession {
   clear() {
     const entry = this.current;
     if (!entry) return;
-    this.#change(entry.item.id, { payload: emptyPayload(this.#labelset.kind), touched: true, rejected: true });
+    this.#change(entry.item.id, { payload: emptyPayload(this.labelset.kind), touched: true, rejected: true });
   }
 
   accept() {
@@ -163,7 +116,7 @@ export class AnnotateSession {
     const entry = this.current;
     if (!entry) return;
     const payload = entry.payload;
-    if ("labels" in payload && payload.labels.length === 0 && !this.#labelset.multi) {
+    if ("labels" in payload && payload.labels.length === 0 && !this.labelset.multi) {
       this.say("info", "Choose a class first, or skip the item with S.");
       return;
     }
@@ -181,7 +134,7 @@ export class AnnotateSession {
     this.#pauseClock();
     const key = randomKey();
     this.#change(entry.item.id, { status: "skipped", writeKey: key, notice: reason });
-    this.#update({ skipped: this.#state.skipped + 1 });
+    this.#step({ itemId: entry.item.id, key, leadTimeMs: 0, skipped: true });
     this.#outbox.add({
       kind: "skip",
       key,
@@ -204,24 +157,27 @@ export class AnnotateSession {
 
   /** Takes the last answer back: from the outbox if it is still here, else from the server. */
   undo() {
-    const last = this.#trail.pop();
+    const last = this.#trail.at(-1);
     const entry = last && this.#find(last.itemId);
-    if (!entry) {
+    if (!last || !entry) {
       void this.#undoEarlier();
       return;
     }
-    this.#update({ answered: this.#state.answered - 1, exhausted: false });
-    this.#forgetLeadTime(last.leadTimeMs);
-    if (!(entry.writeKey && this.#outbox.withdraw(entry.writeKey))) {
+    this.#unstep(last.key);
+    if (!this.#outbox.withdraw(last.key)) {
+      if (last.skipped) {
+        this.say("info", `${nameOf(entry.item)} is skipped already; a reviewer can bring it back.`);
+        return;
+      }
       this.#outbox.add({ kind: "undo", key: randomKey(), itemId: entry.item.id });
     }
     this.#change(entry.item.id, { status: "open", writeKey: null, notice: "", touched: true });
+    this.#update({ exhausted: false });
     this.#goTo(this.#state.entries.findIndex((other) => other.item.id === entry.item.id));
   }
 
   say(tone: Message["tone"], text: string) {
-    this.#messages += 1;
-    this.#update({ message: { id: this.#messages, tone, text } });
+    this.#update({ message: { at: Date.now(), tone, text } });
   }
 
   // claims and leases --------------------------------------------------------------------------------------------------
@@ -232,14 +188,8 @@ export class AnnotateSession {
     this.#update({ claiming: true, failure: null });
     const { entries } = this.#state;
     const settled = entries.filter((entry) => !this.#isUnderWay(entry)).map((entry) => entry.item.id);
-    const held = entries.length - settled.length;
     try {
-      const answer = await api.POST("/v1/datasets/{dataset_id}/claim", {
-        params: { path: { dataset_id: this.dataset.id } },
-        body: { count: Math.min(100, held + AHEAD) },
-      });
-      this.#readClock(answer.response);
-      const { claims } = await unwrap(Promise.resolve(answer));
+      const claims = await this.#desk.claim(entries.length - settled.length + AHEAD);
       this.#update({ claiming: false, exhausted: this.#take(claims, new Set(settled)) === 0 });
     } catch (error) {
       this.#update({ claiming: false, failure: asApiError(error) });
@@ -256,7 +206,7 @@ export class AnnotateSession {
       const known = this.#find(item.id);
       if (this.#outbox.holds(item.id) || (known && known.status !== "open" && !settled.has(item.id))) continue;
       if (known?.status === "open") {
-        this.#change(item.id, { lease, renewAt: this.#renewalOf(lease), notice: "" });
+        this.#change(item.id, { lease, renewAt: this.#desk.renewalOf(lease), notice: "" });
         continue;
       }
       added += 1;
@@ -288,13 +238,8 @@ export class AnnotateSession {
     for (const entry of due) {
       if (!entry.lease) continue;
       try {
-        const lease = await unwrap(
-          api.POST("/v1/leases/{lease_id}/renew", {
-            params: { path: { lease_id: entry.lease.id } },
-            body: { token: entry.lease.token },
-          }),
-        );
-        this.#change(entry.item.id, { lease, renewAt: this.#renewalOf(lease) });
+        const lease = await this.#desk.renew(entry.lease);
+        this.#change(entry.item.id, { lease, renewAt: this.#desk.renewalOf(lease) });
       } catch (error) {
         if (asApiError(error).status === 409) ended.push(entry.item.id);
       }
@@ -310,7 +255,7 @@ export class AnnotateSession {
     const shown = this.current?.item.id;
     for (const id of ids) {
       const entry = this.#find(id);
-      if (!entry || entry.status !== "open" || entry.lease) continue;
+      if (entry?.status !== "open" || entry.lease) continue;
       if (id === shown) {
         this.#change(id, { status: "lost", notice: "Your hold on this item ended, and somebody else has it now." });
       } else {
@@ -325,17 +270,14 @@ export class AnnotateSession {
   }
 
   #release = () => {
-    const token = getSession()?.token;
     for (const entry of this.#state.entries) {
-      if (entry.status !== "open" || !entry.lease || !token) continue;
-      // Plain fetch: `keepalive` lets the request outlive the page.
-      void fetch(`/v1/leases/${entry.lease.id}/release`, {
-        method: "POST",
-        keepalive: true,
-        headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
-        body: JSON.stringify({ token: entry.lease.token }),
-      }).catch(() => undefined);
+      if (entry.status === "open" && entry.lease) this.#desk.giveBack(entry.lease);
     }
+  };
+
+  /** The browser brings a page back as it was left; its leases are long given back. */
+  #onShow = (event: PageTransitionEvent) => {
+    if (event.persisted) window.location.reload();
   };
 
   // writing ------------------------------------------------------------------------------------------------------------
@@ -345,79 +287,63 @@ export class AnnotateSession {
     const leadTimeMs = Math.round(this.#find(entry.item.id)?.spentMs ?? 0);
     const key = randomKey();
     this.#change(entry.item.id, { payload, status: "waiting", writeKey: key, spentMs: 0, notice: "", rejected: false });
-    this.#trail.push({ itemId: entry.item.id, leadTimeMs });
-    this.#leadTimes = { count: this.#leadTimes.count + 1, sum: this.#leadTimes.sum + leadTimeMs };
-    this.#update({ answered: this.#state.answered + 1, pace: this.#pace() });
+    this.#step({ itemId: entry.item.id, key, leadTimeMs, skipped: false });
     this.#outbox.add({
       kind: "submit",
       key,
       itemId: entry.item.id,
       hold: entry.lease,
       payload,
-      labelsetVersion: this.#labelset.version,
+      labelsetVersion: this.labelset.version,
       leadTimeMs,
     });
     this.#advance();
   }
 
   async #send(write: Write): Promise<void> {
+    if (write.kind === "undo") {
+      this.#putBack(await this.#desk.undo(), write.itemId);
+      return;
+    }
     // The hold of now, not of when the answer was given: an undo on its way may have brought a new one meanwhile.
     const entry = this.#find(write.itemId);
-    if (write.kind === "undo") {
-      const claim = await this.#sendUndo();
-      const undone = this.#find(claim.item.id);
-      if (undone) this.#change(claim.item.id, { lease: claim.lease, renewAt: this.#renewalOf(claim.lease), item: claim.item });
-      return;
-    }
-    const hold: Hold | null = entry ? entry.lease : write.hold;
+    const hold = entry ? entry.lease : write.hold;
     if (write.kind === "skip") {
-      if (hold) {
-        await unwrap(
-          api.POST("/v1/leases/{lease_id}/release", {
-            params: { path: { lease_id: hold.id } },
-            body: { token: hold.token, skip_reason: write.reason },
-          }),
-        );
-      }
-      if (entry) this.#change(write.itemId, { lease: null });
+      if (hold) await this.#desk.skip(write, hold);
+      this.#change(write.itemId, { lease: null });
       return;
     }
-    const { item } = await unwrap(
-      api.PUT("/v1/items/{item_id}/annotation", {
-        params: { path: { item_id: write.itemId } },
-        body: {
-          payload: write.payload,
-          labelset_version: write.labelsetVersion,
-          lease_id: hold?.id,
-          token: hold?.token,
-          lead_time_ms: write.leadTimeMs,
-          key: write.key,
-        },
-      }),
-    );
+    const item = await this.#desk.submit(write, hold);
     // The lease is used up; the item may have been answered again or reopened since.
     const newest = this.#find(write.itemId)?.writeKey === write.key;
     this.#change(write.itemId, newest ? { status: "saved", lease: null, item } : { lease: null });
   }
 
-  #sendUndo(): Promise<Claim> {
-    return unwrap(
-      api.POST("/v1/datasets/{dataset_id}/undo", { params: { path: { dataset_id: this.dataset.id } } }),
-    );
+  /** What an undo brought back: the item that was meant, or one that was answered elsewhere since. */
+  #putBack({ item, lease }: Claim, meant: string) {
+    const renewAt = this.#desk.renewalOf(lease);
+    if (item.id === meant) {
+      this.#change(item.id, { lease, renewAt, item });
+      return;
+    }
+    if (this.#find(meant)?.status === "open") this.#change(meant, { status: "saved" });
+    const entries = this.#state.entries.filter((entry) => entry.item.id !== item.id);
+    const at = Math.min(this.#state.cursor, entries.length);
+    this.#pauseClock();
+    this.#update({
+      entries: [...entries.slice(0, at), this.#entry(item, lease), ...entries.slice(at)],
+      cursor: at,
+      exhausted: false,
+    });
+    this.#resumeClock();
+    this.say("info", `Your last answer, to ${nameOf(item)}, is taken back.`);
   }
 
   /** The last answer was given before this sitting: only the server knows which it was. */
   async #undoEarlier() {
     await this.#outbox.start();
     try {
-      const { item, lease } = await this.#sendUndo();
-      const entries = this.#state.entries.filter((entry) => entry.item.id !== item.id);
-      const at = Math.min(this.#state.cursor, entries.length);
-      const undone = this.#entry(item, lease);
-      this.#pauseClock();
-      this.#update({ entries: [...entries.slice(0, at), undone, ...entries.slice(at)], cursor: at, exhausted: false });
-      this.#resumeClock();
-      this.say("info", "Your last answer is taken back.");
+      this.#putBack(await this.#desk.undo(), "");
     } catch (error) {
       const problem = asApiError(error);
       this.say(problem.code === "nothing-to-undo" ? "info" : "problem", `${problem.detail}. ${problem.hint}`);
@@ -430,19 +356,19 @@ export class AnnotateSession {
       this.say("problem", `An answer from an earlier visit was not stored: ${error.detail}.`);
       return;
     }
-    const what = entry.item.external_id ?? `#${entry.item.seq}`;
+    const what = nameOf(entry.item);
     if (write.kind === "undo") {
-      this.#change(write.itemId, { status: "saved", notice: error.detail });
-      this.say("problem", `The answer to ${what} could not be taken back: ${error.detail}.`);
+      if (entry.status === "open") {
+        this.#change(write.itemId, { status: "saved", notice: error.detail });
+        this.#step({ itemId: write.itemId, key: write.key, leadTimeMs: 0, skipped: false });
+      }
+      this.say("problem", `The answer to ${what} was not taken back: ${error.detail} Try again.`);
       return;
     }
     // With the answer not stored, taking it back would take back the one before.
     this.#outbox.dropUndo(write.itemId);
     this.#change(write.itemId, { status: "lost", lease: null, notice: `Not stored: ${error.detail}.` });
-    const stepped = this.#trail.some((step) => step.itemId === write.itemId);
-    this.#trail = this.#trail.filter((step) => step.itemId !== write.itemId);
-    if (write.kind === "skip") this.#update({ skipped: Math.max(0, this.#state.skipped - 1) });
-    else if (stepped) this.#update({ answered: Math.max(0, this.#state.answered - 1) });
+    this.#unstep(write.key);
     this.say("problem", `${what} was not stored: ${error.detail}. ${error.hint}`);
     if (error.code === "lease-expired") void this.claim();
   }
@@ -450,19 +376,7 @@ export class AnnotateSession {
   // bookkeeping --------------------------------------------------------------------------------------------------------
 
   #entry(item: Item, lease: Lease | null): Entry {
-    const stood = item.annotation?.payload ?? item.draft?.payload ?? null;
-    return {
-      item,
-      lease,
-      status: "open",
-      renewAt: lease ? this.#renewalOf(lease) : 0,
-      payload: stood ?? emptyPayload(this.#labelset.kind),
-      touched: item.annotation !== null,
-      rejected: false,
-      notice: "",
-      writeKey: null,
-      spentMs: 0,
-    };
+    return openEntry(item, lease, lease ? this.#desk.renewalOf(lease) : 0, this.labelset.kind);
   }
 
   #find(itemId: string): Entry | undefined {
@@ -480,6 +394,27 @@ export class AnnotateSession {
     for (const listener of this.#listeners) listener();
   }
 
+  #step(step: Step) {
+    this.#trail = [...this.#trail, step];
+    this.#tally();
+  }
+
+  #unstep(key: string) {
+    this.#trail = this.#trail.filter((step) => step.key !== key);
+    this.#tally();
+  }
+
+  #tally() {
+    const answers = this.#trail.filter((step) => !step.skipped);
+    const items = (steps: Step[]) => new Set(steps.map((step) => step.itemId)).size;
+    const spent = answers.reduce((sum, step) => sum + step.leadTimeMs, 0);
+    this.#update({
+      answered: items(answers),
+      skipped: items(this.#trail.filter((step) => step.skipped)),
+      pace: answers.length > 0 ? spent / answers.length / 1000 : null,
+    });
+  }
+
   /** On to the next open item: after this one, else the first that was left open. */
   #advance() {
     const { entries, cursor } = this.#state;
@@ -492,7 +427,9 @@ export class AnnotateSession {
 
   #goTo(cursor: number) {
     this.#pauseClock();
-    this.#update({ cursor, message: null });
+    const { message } = this.#state;
+    const stays = message?.tone === "problem" && Date.now() - message.at < PROBLEM_STAYS_MS;
+    this.#update({ cursor, message: stays ? message : null });
     this.#resumeClock();
   }
 
@@ -518,25 +455,5 @@ export class AnnotateSession {
       this.#change(entry.item.id, { spentMs: entry.spentMs + performance.now() - this.#shownAt });
     }
     this.#shownAt = null;
-  }
-
-  #forgetLeadTime(leadTimeMs: number) {
-    this.#leadTimes = { count: this.#leadTimes.count - 1, sum: this.#leadTimes.sum - leadTimeMs };
-    this.#update({ pace: this.#pace() });
-  }
-
-  #pace(): number | null {
-    return this.#leadTimes.count > 0 ? this.#leadTimes.sum / this.#leadTimes.count / 1000 : null;
-  }
-
-  #readClock(response: Response) {
-    const date = Date.parse(response.headers.get("Date") ?? "");
-    if (Number.isFinite(date)) this.#clockSkew = date - Date.now();
-  }
-
-  #renewalOf(lease: Lease): number {
-    const full = this.dataset.settings.lease_seconds ?? 600;
-    const left = Date.parse(lease.expires_at) - (Date.now() + this.#clockSkew);
-    return Date.now() + Math.min(full * 1000, Math.max(0, left)) / 2;
   }
 }

@@ -519,6 +519,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/jobs/{job_id}/file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Fetch the file of an export
+         * @description The file that an export job wrote, once it is done.
+         */
+        get: operations["get_job_file"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/jobs/{job_id}/events": {
         parameters: {
             query?: never;
@@ -570,7 +590,7 @@ export interface paths {
         put?: never;
         /**
          * Resume a job
-         * @description Go on with a paused job where it stopped. Needs the role admin.
+         * @description Go on with a paused job where it stopped, with a new budget if one is given. Needs the role admin.
          */
         post: operations["resume_job"];
         delete?: never;
@@ -915,6 +935,12 @@ export interface components {
              */
             audit_share: number;
             /**
+             * Queue Order
+             * @default adaptive
+             * @enum {string}
+             */
+            queue_order: "adaptive" | "arrival";
+            /**
              * Crew Threshold
              * @default 0.5
              */
@@ -1026,6 +1052,10 @@ export interface components {
              * @default 0
              */
             priority: number;
+            /** Arm */
+            arm: ("control" | "audit") | null;
+            /** Licence Id */
+            licence_id: string | null;
             draft: components["schemas"]["Prediction"] | null;
             annotation: components["schemas"]["Annotation"] | null;
             /**
@@ -1176,7 +1206,7 @@ export interface components {
              * Kind
              * @enum {string}
              */
-            kind: "prelabel" | "embed" | "train";
+            kind: "prelabel" | "embed" | "train" | "export";
             /** Params */
             params?: {
                 [key: string]: unknown;
@@ -1422,7 +1452,7 @@ export interface components {
              * Kind
              * @enum {string}
              */
-            kind: "prelabel" | "embed" | "train";
+            kind: "prelabel" | "embed" | "train" | "export";
             /** Params */
             params?: {
                 [key: string]: unknown;
@@ -1574,6 +1604,15 @@ export interface components {
             confidence: number | null;
             /** Probability */
             probability: number | null;
+            /** Probability Interval */
+            probability_interval: [
+                number,
+                number
+            ] | null;
+            /** Signals */
+            signals: {
+                [key: string]: number;
+            };
             /** Alternatives */
             alternatives: components["schemas"]["Alternative"][];
             /**
@@ -1667,6 +1706,14 @@ export interface components {
             rejections: components["schemas"]["Rejection"][];
             /** Next */
             next: number | null;
+        };
+        /**
+         * ResumeJob
+         * @description How to go on with a job: with a new budget for the whole of it, where the old one is used up.
+         */
+        ResumeJob: {
+            /** Budget Usd */
+            budget_usd?: number | null;
         };
         /**
          * Segment
@@ -3237,6 +3284,47 @@ export interface operations {
             };
         };
     };
+    get_job_file: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The job's id. */
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": unknown;
+                };
+            };
+            /** @description The request was refused; `code` says why. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something on the server's side failed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     follow_job: {
         parameters: {
             query?: never;
@@ -3334,7 +3422,11 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["ResumeJob"] | null;
+            };
+        };
         responses: {
             /** @description Successful Response */
             200: {
