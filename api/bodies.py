@@ -308,7 +308,7 @@ class Model(BaseModel):
     price: Price | None
 
 
-OrderedKind = Literal["prelabel", "embed", "train", "export"]
+OrderedKind = Literal["prelabel", "embed", "train", "rank", "auto_accept", "export"]
 """The jobs that can be ordered by name. Imports begin with their file."""
 
 

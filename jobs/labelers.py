@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from jobs.vectors import embed_texts, embedder, unpack_vector
+from jobs.calibrations import TAUGHT_ENOUGH, SureLabeler, surenesses, unjudged, with_vectors
+from jobs.vectors import embedder, unpack_vector
 from schemas.errors import error_of
 from schemas.labeling import Example, Labeler, PrelabelInput
 from schemas.labelsets import Labelset
@@ -25,6 +26,7 @@ from store.rpc import Rpc
 if TYPE_CHECKING:
     from crews.local import LocalModel
     from crews.models import Clients
+    from learning.student import Student
 
 LOCAL_MODEL = "local/minilm-l6"
 REASONS = 4_000
@@ -71,15 +73,18 @@ async def labeler_for_dataset(
     from crews.models import language_model
 
     verified = (await rpc.call("training_stamp", dataset=dataset))["verified"]
-    return language_model(
+    by_route = await surenesses(rpc, dataset, name, labelset.version)
+    first = by_route.get("llm") or unjudged()
+    inner = language_model(
         name, labelset, found["guidelines"], settings,
         client=_clients_of(rpc, settings).get(name),
         spend=spend,
         examples_for=_examples_from(rpc, actor, dataset) if verified else None,
         threshold=found["settings"].get("crew_threshold", 0.5),
-        calibrate=await calibration_of(rpc, dataset, name),
+        calibrate=lambda claimed: float(first.apply([claimed])[0]),
         interactive=interactive,
     )  # fmt: skip
+    return SureLabeler(inner, by_route, student=await _second_opinion(rpc, dataset, labelset))
 
 
 async def prelabel_item(
@@ -143,15 +148,16 @@ async def embed_some(rpc: Rpc, actor: str, dataset: str, *, least: int = 4_000) 
         have += made
 
 
-async def calibration_of(rpc: Rpc, dataset: str, model: str) -> Callable[[float], float]:
-    """How to turn what a language model claims into a probability, learnt from its drafts that people judged since."""
-    from learning.calibration import VERBAL, fit_calibration
+async def _second_opinion(rpc: Rpc, dataset: str, labelset: Labelset) -> Student | None:
+    """The dataset's student, where it has learnt enough to say something about another model's drafts."""
+    if labelset.kind != "classification" or labelset.multi:
+        return None
+    stored = await rpc.call("get_student", dataset=dataset)
+    if stored is None or stored["labelset_version"] != labelset.version or stored["trained_on"] < TAUGHT_ENOUGH:
+        return None
+    from learning.student import Student
 
-    judged = await rpc.call("list_judged_drafts", dataset=dataset, model=model, limit=5000)
-    fitted = await asyncio.to_thread(
-        fit_calibration, [row["confidence"] for row in judged], [row["right"] for row in judged], prior=VERBAL
-    )
-    return lambda confidence: float(fitted.apply([confidence])[0])
+    return await asyncio.to_thread(Student.from_bytes, base64.b64decode(stored["blob"]))
 
 
 async def _local_model(rpc: Rpc, actor: str, dataset: str, labelset: Labelset) -> LocalModel:
@@ -206,8 +212,8 @@ def _examples_from(rpc: Rpc, actor: str, dataset: str) -> Callable[[Sequence[Pre
     async def nearest(items: Sequence[PrelabelInput]) -> list[Example]:
         import numpy as np
 
-        vectors = await embed_texts([item.text for item in items])
-        middle = np.round(vectors.mean(axis=0).astype(float), 5).tolist()
+        vectors = np.array([item.vector for item in await with_vectors(items)])
+        middle = np.round(vectors.mean(axis=0), 5).tolist()
         found = await rpc.call("nearest_items", actor=actor, dataset=dataset, vector=middle, limit=SHOTS, verified=True)
         return [
             Example(item_id=f["item"]["id"], text=f["item"]["text"] or "", payload=f["item"]["annotation"]["payload"])

@@ -18,6 +18,8 @@ LOCAL_MODEL = "local/minilm-l6"
 OPEN_STATES = ["new", "drafted", "returned"]
 SAMPLE = 40
 """Items that an estimate looks at."""
+UNTIMED_MS = 5_000.0
+"""What an answer takes a person, as long as nobody has been timed here."""
 TIMED = 32
 """Texts that the embedded model is timed with, for an estimate."""
 
@@ -41,6 +43,29 @@ class ExportOrder(BaseModel):
     filters: dict[str, Any] = Field(default_factory=dict)
 
 
+class RankOrder(BaseModel):
+    """Choose the head of the queue anew."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    count: int = Field(default=200, ge=1, le=2_000)
+
+
+class AutoAcceptOrder(BaseModel):
+    """Plan an audit that may license drafts to skip the human: at most ``alpha`` of them wrong, with confidence 1 −
+    ``delta``. While an audit is open the job tells how far it is, or decides it by what is answered."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    alpha: float = Field(default=0.05, ge=0.001, le=0.5)
+    delta: float = Field(default=0.05, ge=0.001, le=0.5)
+    audit_size: int = Field(default=200, ge=1, le=10_000)
+    audit_share: float = Field(default=0.02, ge=0, le=0.5)
+    by_class: bool = False
+    model: str | None = Field(default=None, min_length=1, max_length=200)
+    decide: bool = False
+
+
 class EmptyOrder(BaseModel):
     """Nothing to choose."""
 
@@ -51,6 +76,8 @@ ORDERS: dict[str, type[BaseModel]] = {
     "prelabel": PrelabelOrder,
     "embed": EmptyOrder,
     "train": EmptyOrder,
+    "rank": RankOrder,
+    "auto_accept": AutoAcceptOrder,
     "export": ExportOrder,
 }
 
@@ -87,6 +114,8 @@ async def estimate_order(
     model = order.get("model") or found["settings"].get("model") or settings.default_model
     page = await rpc.call("list_items", actor=actor, dataset=dataset, states=OPEN_STATES, limit=SAMPLE)
     sample = [item["text"] or "" for item in page["items"]]
+    if kind == "auto_accept":
+        return await _estimate_audit(rpc, actor, dataset, found, order)
     if kind == "prelabel" and model != LOCAL_MODEL:
         return _estimate_language_model(settings, model, found, sample, items)
     minutes = items * await _seconds_a_text(sample) / 60
@@ -103,6 +132,22 @@ def _estimate_language_model(
         raise error_of("no-labelset")
     labelset = Labelset.model_validate(dataset["labelset"])
     return estimate_run(ModelClient.from_settings(settings, model), labelset, dataset["guidelines"], sample, items)
+
+
+async def _estimate_audit(
+    rpc: Rpc, actor: str, dataset: str, found: dict[str, Any], order: dict[str, Any]
+) -> JobEstimate:
+    drafts = found["states"].get("drafted", 0)
+    times = await rpc.call("measure_lead_times", actor=actor, dataset=dataset)
+    minutes = order["audit_size"] * (times["median_ms"] or UNTIMED_MS) / 60_000
+    note = (
+        f"People answer {order['audit_size']} of the {drafts:,} drafts, drawn at random where they are surest; then as "
+        f"many are accepted as can be shown to hold at most {order['alpha']:.1%} of errors."
+    )
+    return JobEstimate(
+        items=drafts, input_tokens=0, output_tokens=0, cost_usd=0.0, minutes=0.0, model=order.get("model") or "",
+        human_minutes=round(minutes, 1), note=note,
+    )  # fmt: skip
 
 
 def _check_model(settings: Settings, model: str, budget_usd: float | None) -> None:

@@ -72,10 +72,26 @@ async def refresh_stale_students() -> None:
             continue
         try:
             await train(ctx.rpc, row["actor"], row["dataset_id"])
-            await refresh_drafts(ctx, row["actor"], row["dataset_id"])
+            await follow_student(ctx, row["actor"], row["dataset_id"], pace)
         except LabelCrewError as error:
             pace.ended, pace.took = time.monotonic(), 15.0
             log.warning("student_not_trained", dataset=row["dataset_id"], code=error.code, detail=error.detail)
+
+
+async def follow_student(ctx: WorkContext, actor: str, dataset: str, pace: _Pace) -> None:
+    """What is done whenever a student has learnt: the queue is chosen anew, the drafts that come next are renewed, and
+    the confidences of other models are read by what was verified. Its time counts as part of the training's."""
+    from jobs.calibrations import refresh_calibrations
+    from jobs.ranking import order_queue
+
+    began = time.monotonic()
+    found = await ctx.rpc.call("get_dataset", actor=actor, dataset=dataset)
+    if found["settings"].get("queue_order", "adaptive") == "adaptive":
+        await order_queue(ctx.rpc, actor, dataset)
+    await refresh_drafts(ctx, actor, dataset)
+    await refresh_calibrations(ctx.rpc, dataset)
+    pace.ended = time.monotonic()
+    pace.took += pace.ended - began
 
 
 async def train(rpc: Rpc, actor: str, dataset: str) -> dict[str, Any]:

@@ -6,7 +6,8 @@ run beside the workflows:
 * *begin*: a queued job becomes a durable workflow whose id is the job's id and run number, so that two workers that
   see the same row start it once;
 * *beat*: says that this process is alive, and takes over the workflows of processes that fell silent;
-* *learn*: retrains a dataset's student when people have verified more (jobs/students.py);
+* *learn*: retrains a dataset's student when people have verified more (jobs/students.py), and decides about licences
+  when people have answered their audits (jobs/auto_accepting.py);
 * *wait*: until somebody asks it to stop.
 """
 
@@ -145,6 +146,8 @@ def _is_gone(info: dict[str, object]) -> bool:
 
 
 async def _learn() -> None:
+    from jobs.auto_accepting import review_licences
     from jobs.students import refresh_stale_students
 
     await refresh_stale_students()
+    await review_licences()

@@ -59,6 +59,8 @@ class DatasetSettings(BaseModel):
     gold_share: float = Field(default=0.0, ge=0, le=0.5)
     blind_share: float = Field(default=0.05, ge=0, le=0.5)
     audit_share: float = Field(default=0.0, ge=0, le=0.5)
+    queue_order: Literal["adaptive", "arrival"] = "adaptive"
+    """Whether the queue shows first what teaches the student most, or what came first."""
     crew_threshold: float = Field(default=0.5, ge=0, le=1)
     """Drafts of a language model below this probability go to the crew in bulk runs."""
     model: str | None = None
@@ -247,6 +249,12 @@ class JobEstimate(World):
     """None when the model's price is unknown."""
     minutes: float
     model: str
+    human_minutes: float = 0.0
+    """What people will spend on it, by how long answers have taken here."""
+    split: dict[str, int] = Field(default_factory=dict)
+    """Items by route, where the job decides it for each: student, llm, crew, human."""
+    note: str = ""
+    """What is expected, in words."""
 
 
 class Job(World):

@@ -10,10 +10,12 @@ from typing import Any
 
 from dbos import DBOS, SetWorkflowID
 
+from jobs.workflows.auto_accepting import auto_accept
 from jobs.workflows.embedding import embed
 from jobs.workflows.exporting import export
 from jobs.workflows.importing import import_file
 from jobs.workflows.prelabeling import SLICES, prelabel
+from jobs.workflows.ranking import rank
 from jobs.workflows.training import train_student
 
 JOBS = "labelcrew-jobs"
@@ -23,6 +25,8 @@ WORKFLOWS: dict[str, Callable[[str], Coroutine[Any, Any, None]]] = {
     "embed": embed,
     "prelabel": prelabel,
     "train": train_student,
+    "rank": rank,
+    "auto_accept": auto_accept,
     "export": export,
 }
 

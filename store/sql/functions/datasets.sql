@@ -30,6 +30,13 @@ begin
       end if;
       continue;
     end if;
+    if v_key = 'queue_order' then
+      if v_value not in ('"adaptive"', '"arrival"') then
+        perform labelcrew.fail('invalid', 'the setting queue_order is adaptive or arrival',
+          jsonb_build_object('setting', v_key));
+      end if;
+      continue;
+    end if;
     if v_key = 'budget_usd' and v_value = 'null' then
       continue;
     end if;

@@ -210,7 +210,8 @@ as $$
 $$;
 
 -- The licence and what was said about its audits: {licence, first: [{place, confidence, right}], watch: [...]}, `first` in
--- the order drawn, `watch` in the order answered and only what is answered. For workers.
+-- the order drawn, `watch` in the order answered and only what is answered. `confidences` are those of all its other
+-- drafts. For workers.
 create or replace function labelcrew_api.find_audit(p_licence uuid) returns jsonb
 language plpgsql stable security definer set search_path = ''
 as $$
@@ -231,7 +232,8 @@ begin
         'place', o.place, 'confidence', o.confidence, 'right', o.is_right) order by o.decided_at, o.place)
         filter (where o.audit = 'watch' and o.is_right is not null), '[]'),
       'confidences', (
-        select jsonb_agg(l.confidence) from labelcrew.licence_items l where l.licence_id = p_licence
+        select coalesce(jsonb_agg(l.confidence), '[]') from labelcrew.licence_items l
+        where l.licence_id = p_licence and l.audit is distinct from 'first'
       )
     )
     from labelcrew.audit_outcomes(p_licence) o
