@@ -235,14 +235,13 @@ class _Lesson:
         """The names refined by the pool; with ``labels`` for the final one, without for cross-validation."""
         if self.names is None:
             return None
-        if self.multi or (like is not None and like.gate == 0):
+        if self.multi:
             return like or PoolMixture(self.names, self.names, self.pool[:0], 0.0, 0.0)
         return fit_pool_mixture(
             self.pool,
             self.names,
             labelled=self.items if labels else None,
             targets=self.targets * self.weight[:, None] if labels else None,
-            gate=None if like is None else like.gate,
             seed=self.seed,
         )
 
