@@ -169,7 +169,7 @@ def speed(data: TextSet, count: int) -> Table:
     table = Table(
         "Speed",
         ["what", "texts/s", "share of the embedder"],
-        note=f"Best of three turns, {len(texts):,} texts. Training on 1,000 labels x {data.k} classes: {trained:.2f} s.",
+        note=f"Best of three turns, {len(texts):,} texts. Training on 1,000 labels, {data.k} classes: {trained:.2f} s.",
     )
     raw = min(_timed(lambda: embedder.encode(texts)) for _ in range(3))
     table.add("embedder", len(texts) / raw, 1.0)

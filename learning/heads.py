@@ -6,7 +6,10 @@ weighted training examples, so that a class without any label can still be predi
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -52,8 +55,6 @@ def fit_softmax_head(
 
     A class that has neither label nor name gets the odds of one unseen item against all seen ones.
     """
-    from sklearn.linear_model import LogisticRegression
-
     d, k = vectors.shape[1], targets.shape[1]
     rows, columns = np.nonzero(targets)
     features, labels, weights = vectors[rows], columns, (targets * weight[:, None])[rows, columns]
@@ -66,7 +67,7 @@ def fit_softmax_head(
     seen = np.unique(labels)
     coefficients, bias = np.zeros((d, k), np.float32), np.zeros(k, np.float32)
     if len(seen) >= 2:
-        fitted = LogisticRegression(C=strength, max_iter=300).fit(features, labels, sample_weight=weights)
+        fitted = _regression()(C=strength, max_iter=300).fit(features, labels, sample_weight=weights)
         coefficients[:, seen], bias[seen] = _both_sides(fitted.coef_, fitted.intercept_)
     unseen = np.setdiff1d(np.arange(k), seen)
     if len(unseen):
@@ -82,8 +83,6 @@ def fit_binary_heads(
 
     A class's own name is a positive example and the other names are weak negative ones.
     """
-    from sklearn.linear_model import LogisticRegression
-
     n, (d, k) = len(vectors), (vectors.shape[1], targets.shape[1])
     coefficients, bias = np.zeros((d, k), np.float32), np.zeros(k, np.float32)
     for column in range(k):
@@ -102,9 +101,19 @@ def fit_binary_heads(
             share = (yes @ weight + 0.5) / (weight.sum() + 1.0)
             bias[column] = np.log(share) - np.log1p(-share)
             continue
-        fitted = LogisticRegression(C=strength, max_iter=300).fit(features, labels, sample_weight=weights)
+        fitted = _regression()(C=strength, max_iter=300).fit(features, labels, sample_weight=weights)
         coefficients[:, column], bias[column] = fitted.coef_[0], fitted.intercept_[0]
     return LinearHead(coefficients, bias)
+
+
+@lru_cache(maxsize=1)
+def _regression() -> Any:
+    """scikit-learn's LogisticRegression, imported late."""
+    from sklearn.linear_model import LogisticRegression
+
+    # one or two labels a class are what a young dataset has, not a mistaken regression problem
+    warnings.filterwarnings("ignore", message="The number of unique classes is greater", category=UserWarning)
+    return LogisticRegression
 
 
 def _both_sides(coefficients: Array, intercept: Array) -> tuple[Array, Array]:

@@ -15,8 +15,9 @@ centre moves, so skew does no harm; it adds 1 to 10 points.
 effective number of classes, e to the entropy, as a share of all). The first re-estimates class frequencies from the
 zero-shot probabilities alone (Saerens, Latinne, Decaestecker, "Adjusting the Outputs of a Classifier to New a Priori
 Probabilities", Neural Computation 14, 2002); the second lets a mixture with free frequencies run and looks whether it
-runs away. Over 370 pools drawn from seven data sets at every skew, pools with a product below .5 lost by soft rounds
-and pools above .58 gained (.42 and .50 at sixty classes or more).
+runs away. On 356 pools of every skew, cut from three corpora, soft rounds lose more than a point against the names on
+40 % of the pools with a product below .5 and on 7 % of those above .58 (at sixty classes and more the limits are .42
+and .50). Gated: 4.0 points gained on average, more than a point lost on 5 % of the pools; gate open: 3.5 and 19 %.
 """
 
 from __future__ import annotations
