@@ -54,7 +54,7 @@ async def export_stream(
 
     async def page(after: int) -> dict[str, Any]:
         answer: dict[str, Any] = await parts.rpc.call(
-            "export_items", actor=actor, dataset=dataset, filters=filters, after=after, limit=PAGE
+            "export_items", actor=actor, dataset=dataset, filters=filters, after=after, limit=PAGE, compact=True
         )
         return answer
 
@@ -63,7 +63,7 @@ async def export_stream(
         while True:
             following = asyncio.create_task(page(current["next"])) if current["next"] is not None else None
             try:
-                piece = await asyncio.to_thread(_encode, encode, shape, current["rows"])
+                piece = await asyncio.to_thread(_encode, encode, shape, current)
                 if piece:
                     yield piece
                 if following is None:
@@ -83,8 +83,8 @@ async def export_stream(
     )
 
 
-def _encode(encode: Any, shape: Any, rows: list[dict[str, Any]]) -> bytes:
-    piece: bytes = encode.encode([shape(row) for row in rows])
+def _encode(encode: Any, shape: Any, page: dict[str, Any]) -> bytes:
+    piece: bytes = encode.encode(shape.page(page))
     return piece
 
 

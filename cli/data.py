@@ -169,7 +169,7 @@ class _Pages:
     async def read(self) -> AsyncIterator[list[dict[str, Any]]]:
         after = 0
         while after is not None:
-            page = await self._store.call("export_items", **self._call, after=after, limit=5000)
+            page = await self._store.call("export_items", **self._call, after=after, limit=5000, compact=True)
             self.rows += len(page["rows"])
-            yield [self._exporter(row) for row in page["rows"]]
+            yield self._exporter.page(page)
             after = page["next"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from schemas.errors import error_of
@@ -38,8 +39,21 @@ class RowExporter:
 
     def __call__(self, stored: Mapping[str, Any]) -> dict[str, Any]:
         """One row with the columns of :func:`export_columns`; labels are names, None where there is no answer."""
-        row = {name: stored.get(name) for name in self._columns}
-        payload = stored.get("payload")
+        return self._labelled({name: stored.get(name) for name in self._columns}, stored.get("payload"))
+
+    def page(self, stored: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """A compact page of ``export_items``: ``rows`` are lists of values in the order of ``columns``. A page of
+        objects would take twice as long to read and to turn."""
+        columns: Sequence[str] = stored["columns"]
+        place = {name: at for at, name in enumerate(columns)}
+        payload = place["payload"]
+        # the labels' own column is filled in afterwards: until then the payload holds its place
+        take = itemgetter(*(payload if name == self._shape else place[name] for name in self._columns))
+        return [
+            self._labelled(dict(zip(self._columns, take(row), strict=True)), row[payload]) for row in stored["rows"]
+        ]
+
+    def _labelled(self, row: dict[str, Any], payload: Mapping[str, Any] | None) -> dict[str, Any]:
         names = self._names
         if payload is None or self._shape not in payload:
             row[self._shape] = None

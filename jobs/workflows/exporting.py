@@ -64,10 +64,11 @@ async def _pages(ctx: WorkContext, job: Job, exporter: RowExporter) -> AsyncIter
     filters = job.params.get("filters") or {}
     while True:
         page = await ctx.rpc.call(
-            "export_items", actor=job.created_by, dataset=job.dataset_id, filters=filters, after=after, limit=PAGE
-        )
+            "export_items",
+            actor=job.created_by, dataset=job.dataset_id, filters=filters, after=after, limit=PAGE, compact=True,
+        )  # fmt: skip
         if page["rows"]:
-            yield [exporter(row) for row in page["rows"]]
+            yield exporter.page(page)
             await ctx.rpc.call("progress_job", job=job.id, done=len(page["rows"]))
         if page["next"] is None:
             return

@@ -193,6 +193,9 @@ class TestInferClasses:
         assert sum(len(dump_payload(p)["spans"]) for p in found if p is not None) == 836
 
 
+PROVENANCE = set(export_columns(SPANS, provenance=True)) - set(export_columns(SPANS))
+
+
 class TestExport:
     STORED = {  # noqa: RUF012
         "seq": 1, "id": "u", "external_id": None, "text": TEXT, "metadata": {}, "state": "verified", "source": "human",
@@ -208,6 +211,12 @@ class TestExport:
         row = RowExporter(SPANS, provenance=True)(self.STORED)
         assert (row["model"], row["cost_usd"], row["rationale"]) == ("m", 0.1, None)
         assert list(row) == export_columns(SPANS, provenance=True)
+
+    def test_a_compact_page_gives_the_same_rows(self) -> None:
+        stored = [{**self.STORED, **dict.fromkeys(PROVENANCE)}, {**self.STORED, **dict.fromkeys(PROVENANCE, "x")}]
+        page = {"columns": list(stored[0]), "rows": [list(row.values()) for row in stored]}
+        exporter = RowExporter(SPANS, provenance=True)
+        assert exporter.page(page) == [exporter(row) for row in stored]
 
     def test_labels_without_an_answer_are_none(self) -> None:
         assert RowExporter(SINGLE)({"payload": None})["labels"] is None
