@@ -19,12 +19,12 @@ from api import VERSION, errors, middleware, openapi, web
 from api.auth import Authenticator, LocalTokens, TokenVerifier, local_secret
 from api.deps import Gateway
 from api.observability import MeasuredRpc, Metrics
-from api.routes import auth, datasets, export, items, jobs, models, ops, queue
+from api.routes import auth, datasets, export, items, jobs, learning, models, ops, queue
 from schemas.settings import Settings
 from store.cache import caches_of
 from store.rpc import Rpc
 
-ROUTERS = (auth, datasets, items, queue, models, jobs, export, ops)
+ROUTERS = (auth, datasets, items, queue, models, jobs, learning, export, ops)
 
 EXPOSED_HEADERS = [
     "X-Request-ID", "Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Content-Disposition",

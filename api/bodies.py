@@ -336,6 +336,14 @@ class ResumeJob(BaseModel):
     budget_usd: float | None = Field(default=None, ge=0, le=1_000_000)
 
 
+class LicenceRevocation(Body):
+    """Why the licences are taken back; it is kept with them."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "The guidelines have changed."}]})
+
+    reason: str = Field(min_length=1, max_length=2000)
+
+
 # operations ----------------------------------------------------------------------------------------------------------
 
 

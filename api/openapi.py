@@ -23,6 +23,7 @@ TAGS = [
     {"name": "queue", "description": "Handing items out, and taking answers in."},
     {"name": "models", "description": "Drafts and similar items."},
     {"name": "jobs", "description": "Work in the background."},
+    {"name": "learning", "description": "How the learning goes, and which drafts may skip the human."},
     {"name": "export", "description": "The labels, as a file."},
     {"name": "operations", "description": "For those who run the server."},
 ]

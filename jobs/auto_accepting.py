@@ -7,7 +7,7 @@ that the audit was drawn from: they are kept with the plan, and neither a newer 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -142,7 +142,7 @@ async def review_licences() -> None:
             log.warning("licence_not_reviewed", licence=row["licence"], code=error.code, detail=error.detail)
 
 
-def missing_in_words(licences: Sequence[dict[str, Any]]) -> str:
+def missing_in_words(licences: Sequence[Mapping[str, Any]]) -> str:
     """How far open audits are."""
     drawn = sum(one["audit"]["drawn"] for one in licences)
     answered = sum(one["audit"]["answered"] for one in licences)

@@ -28,8 +28,8 @@ EVENT = {
 @router.post("/datasets/{dataset_id}/jobs", response_model=Job, status_code=202, summary="Order a job")
 async def create_job(parts: Parts, actor: Actor, dataset_id: DatasetId, body: NewJob) -> Response:
     """Order work for the background: `prelabel` drafts labels for all items, `embed` computes their vectors, `train`
-    teaches the dataset's student, `rank` puts the queue in order, `auto_accept` plans an audit that may license drafts to
-    skip the human. Needs the role admin. A budget is never exceeded."""
+    teaches the dataset's student, `rank` puts the queue in order, `auto_accept` plans an audit that may license drafts
+    to skip the human. Needs the role admin. A budget is never exceeded."""
     from jobs.orders import check_order
 
     params = check_order(parts.settings, body.kind, body.params, budget_usd=body.budget_usd)

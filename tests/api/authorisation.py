@@ -87,5 +87,9 @@ RULES: tuple[Rule, ...] = (
     Rule("pause_job", "POST", "/v1/jobs/{job}/pause", ADMIN, status=(200, 409)),
     Rule("resume_job", "POST", "/v1/jobs/{job}/resume", ADMIN, status=(200, 409)),
     Rule("cancel_job", "POST", "/v1/jobs/{job}/cancel", ADMIN, status=(200, 409)),
+    Rule("get_learning", "GET", "/v1/datasets/{dataset}/metrics", ANNOTATOR),
+    Rule("get_agreement", "GET", "/v1/datasets/{dataset}/agreement", REVIEWER),
+    Rule("get_licence", "GET", "/v1/datasets/{dataset}/licence", ANNOTATOR),
+    Rule("revoke_licence", "POST", "/v1/datasets/{dataset}/licence/revoke", ADMIN, {"reason": "it was a trial"}),
     Rule("export_items", "GET", "/v1/datasets/{dataset}/export", REVIEWER),
 )

@@ -1,8 +1,9 @@
 -- What the reports on learning are made from: answers of several people to one item, drafts beside the answers that
 -- counted, students in their order, and how long an answer takes. The statistics are made outside (learning/agreement).
 
--- {answers: [{item, user, payload}], drafts: [{payload, answer, probability, model, route, arm}]}: of items with at least
--- two people's answers all that stand, and of items decided by people the draft they were shown or spared, newest first.
+-- {answers: [{item, user, payload}], drafts: [{item, payload, answer, probability, model, route, arm}]}: of items with at
+-- least two people's answers all that stand, and of items decided by people the draft they were shown or spared, newest
+-- first.
 create or replace function labelcrew_api.list_answers(p_actor uuid, p_dataset uuid, p_limit int default 20000)
 returns json
 language plpgsql stable security definer set search_path = ''
@@ -24,11 +25,11 @@ begin
     ),
     'drafts', (
       select coalesce(json_agg(json_build_object(
-        'payload', x.draft, 'answer', x.payload, 'probability', x.probability, 'model', x.model, 'route', x.route,
+        'item', x.id, 'payload', x.draft, 'answer', x.payload, 'probability', x.probability, 'model', x.model, 'route', x.route,
         'arm', x.arm
       )), '[]')
       from (
-        select p.payload as draft, a.payload, p.probability, p.model, p.route, i.arm
+        select i.id, p.payload as draft, a.payload, p.probability, p.model, p.route, i.arm
         from labelcrew.items i
           join labelcrew.annotations a on a.id = i.annotation_id and a.source = 'human'
           join lateral (
@@ -63,7 +64,8 @@ begin
 end
 $$;
 
--- What an answer takes: {answers, median_ms}, of the newest 2,000 answers of people that say how long they took.
+-- What an item takes: {answers, median_ms, usd}, the time of the newest 2,000 answers of people that say how long they
+-- took, and what drafting has cost an item; null where nothing is known.
 create or replace function labelcrew_api.measure_lead_times(p_actor uuid, p_dataset uuid) returns jsonb
 language plpgsql stable security definer set search_path = ''
 as $$
@@ -71,7 +73,11 @@ begin
   perform labelcrew.require_role(p_actor, p_dataset);
   return (
     select jsonb_build_object(
-      'answers', count(*), 'median_ms', percentile_cont(0.5) within group (order by x.lead_time_ms))
+      'answers', count(*), 'median_ms', percentile_cont(0.5) within group (order by x.lead_time_ms),
+      'usd', (
+        select sum(j.cost_usd) / nullif(sum(j.done), 0) from labelcrew.jobs j
+        where j.dataset_id = p_dataset and j.kind = 'prelabel'
+      ))
     from (
       select a.lead_time_ms from labelcrew.annotations a
       where a.dataset_id = p_dataset and a.source = 'human' and a.lead_time_ms is not null and a.withdrawn_at is null

@@ -42,12 +42,13 @@ as $$
 $$;
 
 -- Which models have judged drafts whose number differs from what their newest calibration was taught:
--- [{model, route, labelset_version, judged}]. The embedded model is left out: its student is calibrated by itself.
+-- [{model, route, labelset_version, judged, trained_on}]. The embedded model is left out: its student is calibrated by itself.
 create or replace function labelcrew_api.list_stale_calibrations(p_dataset uuid) returns jsonb
 language sql stable security definer set search_path = ''
 as $$
   select coalesce(jsonb_agg(jsonb_build_object(
-    'model', j.model, 'route', j.route, 'labelset_version', j.labelset_version, 'judged', j.judged
+    'model', j.model, 'route', j.route, 'labelset_version', j.labelset_version, 'judged', j.judged,
+    'trained_on', c.trained_on
   )), '[]')
   from (
     select p.model, p.route, p.labelset_version, count(distinct i.id) as judged

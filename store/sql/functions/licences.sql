@@ -121,7 +121,7 @@ begin
   end if;
   if exists (
     select from labelcrew.licences
-    where dataset_id = p_dataset and state = 'auditing' and job_id is distinct from p_job
+    where dataset_id = p_dataset and state = 'auditing' and (p_job is null or job_id is distinct from p_job)
   ) then
     perform labelcrew.fail('conflict', 'an audit of this dataset is under way',
       p_hint => 'Answer its items, or decide it by what is answered, before planning another.');
@@ -352,6 +352,25 @@ begin
   perform labelcrew.record_event(v_licence.dataset_id, p_actor, 'licence_' || v_licence.state, p_licence,
     jsonb_build_object('returned', v_returned, 'reason', left(p_reason, 2000)));
   return labelcrew.licence_json(v_licence);
+end
+$$;
+
+-- All that are in force or being audited, at once: how many.
+create or replace function labelcrew_api.revoke_licences(p_actor uuid, p_dataset uuid, p_reason text) returns jsonb
+language plpgsql security definer set search_path = '' set statement_timeout = '120s'
+as $$
+declare
+  v_licence uuid;
+  v_count int := 0;
+begin
+  perform labelcrew.require_role(p_actor, p_dataset, 'admin');
+  for v_licence in
+    select id from labelcrew.licences where dataset_id = p_dataset and state in ('auditing', 'granted') order by id
+  loop
+    perform labelcrew_api.revoke_licence(p_actor, v_licence, p_reason);
+    v_count := v_count + 1;
+  end loop;
+  return to_jsonb(v_count);
 end
 $$;
 
