@@ -15,7 +15,6 @@ from jobs.workflows.steps import begin_job, finish_job, workflow
 from schemas.errors import error_of
 from schemas.labelsets import PALETTE, Labelset
 
-
 WORDS_AT_A_TIME = 20_000
 
 
