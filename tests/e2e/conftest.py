@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.browser)
         if missing:
             item.add_marker(pytest.mark.skip(reason=missing))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What the server said stands below a test that failed; answered requests aside."""
+    report = yield
+    served = getattr(item, "funcargs", {}).get("served")
+    if report.failed and served is not None:
+        said = [line for line in served.log.read_text().splitlines() if '"event":"request"' not in line]
+        report.sections.append(("server", "\n".join(said[-40:])))
+    return report
 
 
 @dataclass

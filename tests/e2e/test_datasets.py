@@ -132,7 +132,7 @@ async def test_classes_can_be_renamed_added_and_retired(page: Page, api: Api) ->
 
 
 async def test_a_running_job_is_followed_live_paused_resumed_and_cancelled(page: Page, api: Api) -> None:
-    texts = [f"Item {n}: " + "a rather long story about a tent in the rain, " * 20 for n in range(1_200)]
+    texts = [f"Item {n}: " + "a rather long story about a tent in the rain, " * 20 for n in range(300)]
     dataset = await api.dataset("Jobs", ["tent", "rain"], texts)
     job = await api.post(f"/v1/datasets/{dataset}/jobs", {"kind": "prelabel"})
     state = page.get_by_test_id("job-state")
