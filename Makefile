@@ -5,17 +5,20 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 FILE ?=
+CLASSES ?=
 PORT ?= 8000
 NODE := $(shell command -v npm 2>/dev/null)
 say = @printf '\033[2m· %s\033[0m\n'
 
-.PHONY: help demo serve test lint bench web lock clean
+.PHONY: help setup demo serve test lint bench web docs lock clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: .build/python web ## set up, import and pre-label a data set (FILE=yours.csv), open the workspace
-	@$(BIN)/labelcrew demo --port $(PORT) $(if $(FILE),--file "$(FILE)")
+	@$(BIN)/labelcrew demo --port $(PORT) $(if $(FILE),--file "$(FILE)") $(if $(CLASSES),--classes "$(CLASSES)")
+
+setup: .build/python web ## set up only: the command is then .venv/bin/labelcrew
 
 serve: .build/python web ## set up and start the server on the data folder of this machine
 	@$(BIN)/labelcrew serve --port $(PORT)
@@ -40,7 +43,10 @@ else
 web: .build/web
 endif
 
-.build/web: web/package-lock.json $(shell find web/app web/components web/lib web/public web/*.ts web/*.mjs web/*.json -type f -not -name next-env.d.ts 2>/dev/null)
+docs: .build/python-dev ## write the pages of docs/ that are made from code
+	@$(BIN)/python docs/generate.py
+
+.build/web: web/package-lock.json $(shell find web/app web/components web/lib web/public web/*.ts web/*.mjs web/*.json -type f -not -name "*.d.ts" 2>/dev/null)
 	$(say) "workspace: packages"
 	@mkdir -p .build && cd web && npm ci --silent --no-audit --no-fund --prefer-offline
 	$(say) "workspace: build"

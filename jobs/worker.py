@@ -127,7 +127,7 @@ async def _beat(rpc: Rpc, executor: str) -> None:
     gone = [row["executor_id"] for row in await rpc.call("list_workers") if _is_gone(row["info"])]
     dead = await rpc.call("reap_workers", silent_seconds=SILENT_S, executors=gone)
     if dead:
-        log.warning("taking_over", workers=dead)
+        log.info("taking_over", workers=dead)
         await asyncio.to_thread(DBOS._recover_pending_workflows, dead)
 
 
