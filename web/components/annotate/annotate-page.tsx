@@ -196,7 +196,7 @@ function Answer({
   return (
     <>
       {/* As high as a usual draft, so that the classes stay where the hand expects them. */}
-      <div className={labelset.kind === "classification" ? "lg:min-h-[18.5rem]" : undefined}>
+      <div className={draft && labelset.kind === "classification" ? "lg:min-h-[18.5rem]" : undefined}>
         {draft ? (
           <DraftPanel draft={draft} labelset={labelset} rejected={entry.rejected} />
         ) : (

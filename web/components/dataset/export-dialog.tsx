@@ -125,7 +125,7 @@ function ExportForm({ dataset }: { dataset: Dataset }) {
           ))}
         </div>
       </fieldset>
-      <Label htmlFor={`${id}-provenance`} className="font-normal">
+      <Label htmlFor={`${id}-provenance`} className="items-start leading-snug font-normal">
         <Checkbox id={`${id}-provenance`} checked={provenance} onCheckedChange={(on) => setProvenance(on === true)} />
         With provenance: who or what gave each label, how sure, why, at what price
       </Label>
