@@ -317,6 +317,7 @@ class JobPlan(Body):
 
     kind: OrderedKind
     params: dict[str, Any] = Field(default_factory=dict, max_length=50)
+    budget_usd: float | None = Field(default=None, ge=0, le=1_000_000)
 
 
 class NewJob(JobPlan):
@@ -326,7 +327,6 @@ class NewJob(JobPlan):
         json_schema_extra={"examples": [{"kind": "prelabel", "params": {"model": "local/minilm-l6"}}]}
     )
 
-    budget_usd: float | None = Field(default=None, ge=0, le=1_000_000)
     key: Key | None = None
 
 

@@ -40,6 +40,8 @@ class LabelOptions:
     gold_column: str | None = None
     out: Path | None = None
     budget: float | None = None
+    target_error: float | None = None
+    human_minutes: float | None = None
     concurrency: int | None = None
     batch_size: int | None = None
     limit: int | None = None
@@ -124,6 +126,9 @@ def _report(options: LabelOptions, plan: LabelRun, done: dict[int, Draft], targe
         say(f"{summary['rejected']:,} rows of the file could not be taken; the first: {plan.rejected[0].reason}")
     if failed:
         say(f"{failed:,} rows got no label; their `error` column says why")
+    waiting = summary["routes"].get("human", 0)
+    if waiting:
+        say(f"{waiting:,} rows need a person: their route is human, their label a suggestion")
     if scores is not None:
         table("", ["accuracy", "macro-F1", "ECE", "AUROC", "completion"], [scores.cells()])
     if options.json_summary:

@@ -40,6 +40,8 @@ class LabelRun:
     budget: float | None
     concurrency: int
     batch_size: int | None
+    target_error: float | None = None
+    human_minutes: float | None = None
     drafted_now: int = 0
     seconds: float = 0.0
     stopped_by_budget: bool = False
@@ -114,6 +116,7 @@ class LabelRun:
             "rationale": draft.rationale,
             "model": draft.model,
             "route": draft.route,
+            "route_reason": draft.route_reason,
             "cost_usd": draft.usage.cost_usd,
             "error": f"{draft.error.code}: {draft.error.detail}" if draft.error else None,
         }
@@ -176,6 +179,8 @@ def prepare(options: LabelOptions) -> LabelRun:
         budget=options.budget,
         concurrency=options.concurrency or (1 if model.startswith("local/") else settings().llm_concurrency),
         batch_size=options.batch_size,
+        target_error=options.target_error,
+        human_minutes=options.human_minutes,
     )
 
 
@@ -251,6 +256,10 @@ def _gold(rows: list[Row], labelset: Labelset) -> list[Payload | None]:
 
 async def build_labeler(run: LabelRun, spent: float) -> Labeler:
     """The model that drafts this file, told everything that is known."""
+    if run.target_error is not None:
+        from cli.routing import routed_labeler
+
+        return await routed_labeler(run, spent)
     if run.model.startswith("local/"):
         from crews.local import local_model
 
@@ -301,7 +310,8 @@ class BudgetHere:
 def fingerprint(options: LabelOptions, run: LabelRun) -> str:
     """What must be the same for a run to go on where another stopped: rows, classes, guidelines, examples, model."""
     digest = hashlib.sha256()
-    for part in (run.model, run.labelset.model_dump_json(), run.guidelines, str(options.limit)):
+    routed = f"{run.target_error} {run.human_minutes}" if run.target_error is not None else ""
+    for part in (run.model + routed, run.labelset.model_dump_json(), run.guidelines, str(options.limit)):
         digest.update(part.encode() + b"\0")
     for example in run.examples:
         digest.update(example.model_dump_json().encode())

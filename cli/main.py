@@ -50,6 +50,13 @@ def label(
     gold_column: Annotated[str | None, typer.Option(help="Column with the true label: the run is scored.")] = None,
     out: Annotated[Path | None, typer.Option(help="jsonl, csv or parquet.", show_default="INPUT.labels.jsonl")] = None,
     budget: Annotated[float | None, typer.Option(help="Most that may be spent, in USD.")] = None,
+    target_error: Annotated[
+        float | None,
+        typer.Option(help="Choose who answers each row, student, model, crew or a person, for this share of errors."),
+    ] = None,
+    human_minutes: Annotated[
+        float | None, typer.Option(help="With --target-error: people's time to plan for.", show_default="no limit")
+    ] = None,
     concurrency: Annotated[int | None, typer.Option(help="Calls at once.", show_default="64")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Items a call.", show_default="10")] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first N rows.")] = None,
@@ -64,6 +71,7 @@ def label(
             source=source, text_column=text_column, id_column=id_column, classes=classes, labelset=labelset,
             multi=multi, model=model, examples=examples, gold_column=gold_column, out=out, budget=budget,
             concurrency=concurrency, batch_size=batch_size, limit=limit, force=force, json_summary=json_summary,
+            target_error=target_error, human_minutes=human_minutes,
         )
     )  # fmt: skip
 

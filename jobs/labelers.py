@@ -56,10 +56,12 @@ async def labeler_for_dataset(
     model: str | None = None,
     spend: Spend | None = None,
     interactive: bool = False,
+    with_crew: bool = True,
 ) -> Labeler:
     """The labeler that drafts for this dataset: ``model``, else the dataset's own, else the server's default.
 
-    ``interactive`` sends every item of a language model through the crew. Raises ``no-labelset``, ``unknown-model``.
+    ``interactive`` sends every item of a language model through the crew; without ``with_crew`` none goes there. Raises
+    ``no-labelset``, ``unknown-model``.
     """
     found = await rpc.call("get_dataset", actor=actor, dataset=dataset)
     if found["labelset"] is None:
@@ -83,6 +85,7 @@ async def labeler_for_dataset(
         threshold=found["settings"].get("crew_threshold", 0.5),
         calibrate=lambda claimed: float(first.apply([claimed])[0]),
         interactive=interactive,
+        with_crew=with_crew,
     )  # fmt: skip
     return SureLabeler(inner, by_route, student=await _second_opinion(rpc, dataset, labelset))
 

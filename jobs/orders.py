@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from schemas.errors import Invalid, error_of
 from schemas.labelsets import Labelset
@@ -31,6 +31,18 @@ class PrelabelOrder(BaseModel):
 
     model: str | None = Field(default=None, min_length=1, max_length=200)
     redo_human: bool = False
+    route: bool = False
+    """Choose for each item whether the student alone, the language model, the crew or a person answers."""
+    target_error: float | None = Field(default=None, gt=0, lt=1)
+    """With ``route``: no more is spent than this expected share of errors needs."""
+    human_minutes: float | None = Field(default=None, ge=0)
+    """With ``route``: how much of people's time may be planned for."""
+
+    @model_validator(mode="after")
+    def _means_routing(self) -> PrelabelOrder:
+        if not self.route and (self.target_error is not None or self.human_minutes is not None):
+            raise ValueError("target_error and human_minutes go with route")
+        return self
 
 
 class ExportOrder(BaseModel):
@@ -104,8 +116,9 @@ def check_order(
 
 
 async def estimate_order(
-    rpc: Rpc, settings: Settings, actor: str, dataset: str, kind: str, params: dict[str, Any]
-) -> JobEstimate:
+    rpc: Rpc, settings: Settings, actor: str, dataset: str, kind: str, params: dict[str, Any],
+    budget_usd: float | None = None,
+) -> JobEstimate:  # fmt: skip
     """Items, tokens, price and minutes of a job, from a sample of the items it would handle."""
     order = check_order(settings, kind, params)
     found = await rpc.call("get_dataset", actor=actor, dataset=dataset)
@@ -116,6 +129,10 @@ async def estimate_order(
     sample = [item["text"] or "" for item in page["items"]]
     if kind == "auto_accept":
         return await _estimate_audit(rpc, actor, dataset, found, order)
+    if order.get("route"):
+        from jobs.routing import estimate_routes
+
+        return await estimate_routes(rpc, settings, actor, dataset, order, model, items, budget_usd)
     if kind == "prelabel" and model != LOCAL_MODEL:
         return _estimate_language_model(settings, model, found, sample, items)
     minutes = items * await _seconds_a_text(sample) / 60

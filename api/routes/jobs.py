@@ -45,7 +45,9 @@ async def estimate_job(parts: Parts, actor: Actor, dataset_id: DatasetId, body: 
     """What a job would handle, cost and take, before it is ordered."""
     from jobs.orders import estimate_order
 
-    estimate = await estimate_order(parts.rpc, parts.settings, actor, dataset_id, body.kind, body.params)
+    estimate = await estimate_order(
+        parts.rpc, parts.settings, actor, dataset_id, body.kind, body.params, body.budget_usd
+    )
     return answer(estimate.model_dump(mode="json"))
 
 

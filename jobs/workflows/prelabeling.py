@@ -17,6 +17,8 @@ from jobs.labelers import is_local, labeler_for_dataset, ready_local_model
 from jobs.purse import Purse
 from jobs.workflows.steps import begin_job, fail_job, finish_job, leave_if_stopping, run_number, workflow
 from schemas.errors import LabelCrewError
+from schemas.labeling import Labeler
+from schemas.world import Job
 
 SLICES = "labelcrew-slices"
 SLICE_ITEMS = 1_000
@@ -55,7 +57,7 @@ async def ready_model(job_id: str) -> None:
     """The embedded model learns from the dataset before it drafts for it; a language model needs nothing."""
     ctx = context()
     job = await ctx.job(job_id)
-    if is_local(ctx.settings, job.params.get("model")):
+    if job.params.get("route") or is_local(ctx.settings, job.params.get("model")):
         await ready_local_model(ctx.rpc, job.created_by, job.dataset_id)
 
 
@@ -81,13 +83,13 @@ async def draft(job_id: str, after: int, until: int) -> dict[str, Any]:
         return {"state": job.state}
     purse = Purse(ctx.rpc, job_id) if job.budget_usd is not None else None
     model = job.params.get("model")
-    local = is_local(ctx.settings, model)
-    labeler = await labeler_for_dataset(ctx.rpc, ctx.settings, job.created_by, job.dataset_id, model=model, spend=purse)
+    local, routed = is_local(ctx.settings, model), bool(job.params.get("route"))
+    labeler = await _labeler(job, purse)
     try:
         outcome = await draft_slice(
             ctx.rpc, labeler, job.created_by, job.dataset_id, job_id, run=run, after=after, until=until,
-            at_once=1 if local else ctx.settings.llm_concurrency,
-            redo_human=bool(job.params.get("redo_human", False)), vectors=local,
+            at_once=1 if local or routed else ctx.settings.llm_concurrency,
+            redo_human=bool(job.params.get("redo_human", False)), vectors=local or routed,
         )  # fmt: skip
     finally:
         if purse is not None:
@@ -96,6 +98,29 @@ async def draft(job_id: str, after: int, until: int) -> dict[str, Any]:
         note = f"The budget of {job.budget_usd:g} USD is used up. Raise it and resume, or take what there is."
         await ctx.rpc.call("pause_job", job=job_id, note=note)
     return {"state": outcome.state, "drafted": outcome.drafted, "failed": outcome.failed}
+
+
+async def _labeler(job: Job, purse: Purse | None) -> Labeler:
+    """The labeler that the job asked for; a routed one shares what is left of the budget over what is left to do."""
+    ctx = context()
+    model = job.params.get("model")
+    if not job.params.get("route"):
+        return await labeler_for_dataset(
+            ctx.rpc, ctx.settings, job.created_by, job.dataset_id, model=model, spend=purse
+        )
+    from jobs.routing import limits_of, routed_labeler
+
+    left = max((job.total or 0) - job.done - job.failed, 1)
+    share = left / max(job.total or 1, 1)
+    minutes = job.params.get("human_minutes")
+    params = {**job.params, "human_minutes": None if minutes is None else minutes * share}
+    money = None if job.budget_usd is None else max(job.budget_usd - job.cost_usd, 0.0)
+    found = await ctx.rpc.call("get_dataset", actor=job.created_by, dataset=job.dataset_id)
+    return await routed_labeler(
+        ctx.rpc, ctx.settings, job.created_by, job.dataset_id,
+        model=model or found["settings"].get("model") or ctx.settings.default_model,
+        limits=limits_of(params, money, left), spend=purse,
+    )  # fmt: skip
 
 
 @DBOS.step()

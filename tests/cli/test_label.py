@@ -218,3 +218,37 @@ def test_real_questions_are_labelled_from_77_names_alone(tmp_path: Path) -> None
     summary = json.loads(done.stdout.splitlines()[-1])
     assert summary["scores"]["accuracy"] >= 0.55
     assert summary["scores"]["completion"] == 1.0
+
+
+async def test_target_error_routes_each_row_within_the_budget_and_says_why(tmp_path: Path) -> None:
+    kinds = ("refund", "size", "delivery")
+    source = _file(tmp_path, [f"{TEXTS[n % 3]}, order {n}" for n in range(90)])
+    known = _file(
+        tmp_path,
+        [f"{TEXTS[n % 3]}, parcel {n}" for n in range(66)],
+        "gold.csv",
+        label=[kinds[n % 3] for n in range(66)],
+    )
+    async with StandIn() as server:
+        code, out, err = await _label_with(
+            server, tmp_path, str(source), "--examples", str(known), "--target-error", "0.02", "--budget", "0.05",
+            "--json",
+        )  # fmt: skip
+    assert code == 0, err
+    summary = json.loads(out.splitlines()[-1])
+    assert summary["labelled"] == 90
+    assert summary["cost_usd"] <= 0.05
+    assert set(summary["routes"]) <= {"student", "llm", "crew", "human"}
+    assert "expected:" in out + err
+    rows = _lines(tmp_path / "in.labels.jsonl")
+    assert all(row["route"] and row["route_reason"] for row in rows)
+
+
+def test_target_error_without_a_key_leaves_unsure_rows_to_a_person(tmp_path: Path) -> None:
+    source = _file(tmp_path, [*TEXTS, "call me back", "hello there", "thanks a lot", "what now"])
+    done = _label(tmp_path, str(source), "--classes", "refund,size,delivery", "--target-error", "0.02")
+    assert done.returncode == 0, done.stderr
+    assert "need a person" in done.stdout + done.stderr
+    refused = _label(tmp_path, str(source), "--classes", "a,b", "--target-error", "7", "--force")
+    assert refused.returncode == 1
+    assert "share of errors" in refused.stdout + refused.stderr
