@@ -6,10 +6,10 @@ Two ways, and a gate between them.
 moves to the mean of its shares (EM for a mixture of von Mises–Fisher distributions; Banerjee et al., "Clustering on the
 Unit Hypersphere using von Mises-Fisher Distributions", JMLR 6, 2005), held back by its name. Where classes are about
 evenly frequent this adds 5 to 15 points of accuracy; where one class fills the pool, the others creep into it and it
-costs up to 30.
+costs 20 and more.
 
 *Smoothing.* An item's cosines to the class names are averaged with those of its nearest neighbours in the pool. No
-centre moves, so skew does no harm; it adds 1 to 10 points.
+centre moves, so skew does little harm; it adds 1 to 10 points.
 
 *The gate* says how far to trust the soft rounds: the product of two estimates of how even the classes are (each the
 effective number of classes, e to the entropy, as a share of all). The first re-estimates class frequencies from the

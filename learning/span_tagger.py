@@ -49,7 +49,7 @@ class SpanTagger:
     def fit(cls, texts: Sequence[str], spans: Sequence[Sequence[Place]], embedder: Embedder | None = None) -> Self:
         """Learn from ``texts`` and the verified spans of each: (start, end, label) in code points, or none.
 
-        Takes a few seconds for 1,000 short texts. Raises ``no-training-data`` when no text has a span,
+        Takes about ten seconds for 1,000 short texts. Raises ``no-training-data`` when no text has a span,
         :class:`Invalid` for a span outside its text.
         """
         if len(texts) != len(spans):

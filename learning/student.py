@@ -15,7 +15,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 from zipfile import BadZipFile
 
@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from learning import metrics as measure
-from learning.arrays import Array, Vectors, as_targets, as_vectors, logit, one_thread, sigmoid
+from learning.arrays import Array, Vectors, as_targets, as_vectors, even_share, logit, one_thread, sigmoid
 from learning.blend import blend_multi, blend_single, fit_blend, folds
-from learning.heads import LinearHead, default_strength, fit_binary_heads, fit_softmax_head, strengths
+from learning.heads import FEW_CLASSES, LinearHead, default_strength, fit_binary_heads, fit_softmax_head, strengths
 from learning.neighbours import Neighbours, votes_among
 from learning.pool_mixture import PoolMixture, fit_pool_mixture
 from learning.zero_shot import multi_label_logits
@@ -38,6 +38,8 @@ VOTE_FLOOR = 0.1
 USELESS = 0.01
 """An expert with less weight than this is dropped: it would cost time and change nothing."""
 MANY_LABELS = 3_000
+ENOUGH_TO_COMPARE = 6_000
+"""Cross-validation looks at this many labels at most: more would double the time and change no choice."""
 BLOCK = 4_096
 
 
@@ -247,7 +249,11 @@ class _Lesson:
 
     def _cross_validate(self, pool: PoolMixture | None) -> tuple[float, Array, dict[str, float]]:
         """The best regularisation, the experts' weights, and how good their answers to unseen items were."""
-        count = 5 if len(self.items) < MANY_LABELS else 3
+        sample = even_share(len(self.items), ENOUGH_TO_COMPARE, self.seed)
+        if len(sample) < len(self.items):
+            smaller = replace(self, items=self.items[sample], targets=self.targets[sample], weight=self.weight[sample])
+            return smaller._cross_validate(pool)
+        count = 3 if len(self.items) >= MANY_LABELS else 4 if len(self.classes) > FEW_CLASSES else 5
         main = self.targets.argmax(axis=1)
         fold = folds(main, count, self.seed)
         vote, named = np.zeros_like(self.targets), np.zeros_like(self.targets)
