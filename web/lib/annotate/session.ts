@@ -34,6 +34,8 @@ export class AnnotateSession {
   #shownAt: number | null = null;
   /** What was done, in order, for undo. */
   #trail: Step[] = [];
+  /** When the newest write of an item arrived, on the clock of `performance.now`. */
+  #writtenAt = new Map<string, number>();
   #timer: ReturnType<typeof setInterval> | undefined;
 
   constructor(
@@ -43,7 +45,7 @@ export class AnnotateSession {
   ) {
     this.#desk = new Desk(dataset);
     this.#outbox = new Outbox(`${getSession()?.user.id ?? ""}.${dataset.id}`, {
-      send: (write) => this.#send(write),
+      send: (write) => this.#send(write).then(() => this.#noteWritten(write)),
       refused: (write, error) => this.#refused(write, error),
       changed: () => this.#update({}),
     });
@@ -186,25 +188,25 @@ export class AnnotateSession {
   async claim(): Promise<void> {
     if (this.#state.claiming) return;
     this.#update({ claiming: true, failure: null });
-    const { entries } = this.#state;
-    const settled = entries.filter((entry) => !this.#isUnderWay(entry)).map((entry) => entry.item.id);
+    const open = this.#state.entries.filter((entry) => entry.status === "open").length;
+    const askedAt = performance.now();
     try {
-      const claims = await this.#desk.claim(entries.length - settled.length + AHEAD);
-      this.#update({ claiming: false, exhausted: this.#take(claims, new Set(settled)) === 0 });
+      const claims = await this.#desk.claim(open + this.#outbox.size + AHEAD);
+      this.#update({ claiming: false, exhausted: this.#take(claims, askedAt) === 0 });
     } catch (error) {
       this.#update({ claiming: false, failure: asApiError(error) });
     }
   }
 
   /**
-   * Puts claims into the list; returns how many were new. `settled` are the items that were done with when we asked: an
-   * answer that was on its way then makes what we are told about its item old news.
+   * Puts claims into the list; returns how many were new. What we are told about an item is old news if its answer has
+   * arrived since we asked, or is still on its way.
    */
-  #take(claims: Claim[], settled: ReadonlySet<string>): number {
+  #take(claims: Claim[], askedAt: number): number {
     let added = 0;
     for (const { item, lease } of claims) {
       const known = this.#find(item.id);
-      if (this.#outbox.holds(item.id) || (known && known.status !== "open" && !settled.has(item.id))) continue;
+      if (this.#outbox.holds(item.id) || (this.#writtenAt.get(item.id) ?? 0) >= askedAt) continue;
       if (known?.status === "open") {
         this.#change(item.id, { lease, renewAt: this.#desk.renewalOf(lease), notice: "" });
         continue;
@@ -219,10 +221,6 @@ export class AnnotateSession {
     }
     this.#resumeClock();
     return added;
-  }
-
-  #isUnderWay(entry: Entry): boolean {
-    return entry.status === "open" || entry.status === "waiting" || this.#outbox.holds(entry.item.id);
   }
 
   #topUp() {
@@ -317,6 +315,11 @@ export class AnnotateSession {
     // The lease is used up; the item may have been answered again or reopened since.
     const newest = this.#find(write.itemId)?.writeKey === write.key;
     this.#change(write.itemId, newest ? { status: "saved", lease: null, item } : { lease: null });
+  }
+
+  #noteWritten(write: Write) {
+    if (write.kind === "undo") this.#writtenAt.delete(write.itemId);
+    else this.#writtenAt.set(write.itemId, performance.now());
   }
 
   /** What an undo brought back: the item that was meant, or one that was answered elsewhere since. */
