@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import pytest_asyncio
 from pydantic import SecretStr
@@ -25,6 +26,12 @@ from store.rpc import Rpc
 from store.supabase import SupabaseRpc
 from tests.support import postgrest, redis_rest
 from tests.support.database import Clock, Cluster, clear
+
+
+# On CI the same examples every time: a change is judged by itself, not by the day's dice. Elsewhere new ones are tried.
+hypothesis.settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
 
 
 @pytest.fixture(scope="session")
