@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -200,8 +201,8 @@ class Wire:
 
 def apart(work: Callable[..., Any], *arguments: Any) -> Any:
     """The result of ``work(*arguments)``, run in a fresh process so that it shares no interpreter with anything."""
-    with get_context("spawn").Pool(1) as pool:
-        return pool.apply(work, arguments)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(work, *arguments).result()
 
 
 class MemoryWatch:
