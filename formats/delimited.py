@@ -110,8 +110,18 @@ def _quotes_are_text(lines: Sequence[str], dialect: Dialect) -> bool:
     cells = [c for line in lines for c in line.rstrip("\r\n").split(dialect.delimiter) if c.startswith('"')]
     if not cells or any(re.fullmatch(r'"(?:[^"]|"")*"', cell) for cell in cells):
         return False
+    if _is_proper(lines, dialect):
+        return False
     plain = sum(line.count(dialect.delimiter) == dialect.width - 1 for line in lines if line.strip())
     return dialect.delimiter == "\t" and plain >= 0.9 * len(lines)
+
+
+def _is_proper(lines: Sequence[str], dialect: Dialect) -> bool:
+    """Whether the sample is whole and flawless when its quotes quote: a cell may then hold tabs and line ends."""
+    try:
+        return all(len(row) == dialect.width for row in dialect.reader(lines, strict=True) if row)
+    except csv.Error:
+        return False
 
 
 def is_header(rows: Sequence[Sequence[str]], options: ReadOptions) -> bool:

@@ -27,7 +27,6 @@ from store.supabase import SupabaseRpc
 from tests.support import postgrest, redis_rest
 from tests.support.database import Clock, Cluster, clear
 
-
 # On CI the same examples every time: a change is judged by itself, not by the day's dice. Elsewhere new ones are tried.
 hypothesis.settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
