@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from learning.arrays import Array, logit, sigmoid
+from learning.arrays import Array, logit, one_thread, sigmoid
 from learning.blend import folds
 from learning.calibration import CLEARLY_BETTER, LIMIT, Calibration, Prior, fit_calibration
 from learning.metrics import auroc, ece, log_loss
@@ -76,7 +76,11 @@ def fit_sureness(
     others = {name: np.asarray(values, dtype=np.float64) for name, values in (signals or {}).items()}
     if any(len(values) != len(given) for values in others.values()):
         raise Invalid("signals must have one value a draft")
-    held = prior or Prior()
+    with one_thread():
+        return _fit(given, true, others, prior or Prior(), seed)
+
+
+def _fit(given: Array, true: Array, others: Mapping[str, Array], held: Prior, seed: int) -> Sureness:
     curve = fit_calibration(given, true, prior=held)
     if curve.log_loss is None:
         return Sureness(curve, None, {})
