@@ -53,13 +53,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """What the server said stands below a test that failed; answered requests aside."""
+    """What the server said stands below a test that failed; requests that went well aside."""
     report = yield
     served = getattr(item, "funcargs", {}).get("served")
     if report.failed and served is not None:
-        said = [line for line in served.log.read_text().splitlines() if '"event":"request"' not in line]
+        said = [
+            line for line in served.log.read_text().splitlines() if '"event":"request"' not in line or _refused(line)
+        ]
         report.sections.append(("server", "\n".join(said[-40:])))
     return report
+
+
+def _refused(line: str) -> bool:
+    return re.search(r'"status":[45]\d\d', line) is not None
 
 
 @dataclass
@@ -207,7 +213,12 @@ class Watch:
 
     def follow(self, page: Page, address: str) -> None:
         page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("console", lambda line: self.errors.append(line.text) if line.type in {"error", "warning"} else None)
+        page.on(
+            "console",
+            lambda line: (
+                self.errors.append(f"{line.text} {line.location['url']}") if line.type in {"error", "warning"} else None
+            ),
+        )
         page.on(
             "request",
             lambda r: self.strangers.append(r.url) if not r.url.startswith((address, "blob:", "data:")) else None,

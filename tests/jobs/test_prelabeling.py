@@ -87,7 +87,16 @@ async def test_paused_job_stops_and_resumes_where_it_was(bench: Bench, settings:
 
         await eventually(begun)
         await bench.rpc.call("control_job", actor=bench.admin, job=job, action="pause")
-        await asyncio.sleep(0.8)
+        # What was under way is finished and written; how long that takes depends on the machine, not on the pause.
+        asked = -1
+
+        async def at_rest() -> bool:
+            nonlocal asked
+            before, asked = asked, len(server.chats)
+            await asyncio.sleep(1)
+            return before == asked == len(server.chats)
+
+        await eventually(at_rest)
         stopped_at = (await bench.rpc.call("find_job", job=job))["done"]
         await asyncio.sleep(0.5)
         assert (await bench.rpc.call("find_job", job=job))["done"] == stopped_at < 120
