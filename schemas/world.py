@@ -17,7 +17,9 @@ from schemas.payloads import Payload
 Modality = Literal["text", "image", "audio", "video"]
 Role = Literal["annotator", "reviewer", "super_reviewer", "admin"]
 ItemState = Literal["new", "drafted", "annotated", "reviewed", "verified", "returned", "skipped", "auto_accepted"]
-JobKind = Literal["import", "export", "embed", "prelabel", "train", "rank", "quality_scan", "auto_accept", "bulk"]
+JobKind = Literal[
+    "import", "export", "embed", "prelabel", "train", "rank", "quality_scan", "auto_accept", "bulk", "consensus"
+]
 JobState = Literal["queued", "running", "paused", "done", "failed", "cancelled"]
 Route = Literal["local", "student", "llm", "crew", "import", "human"]
 """Who answered: the embedded model without training, the trained student, a language model alone, a crew that
@@ -61,6 +63,10 @@ class DatasetSettings(BaseModel):
     audit_share: float = Field(default=0.0, ge=0, le=0.5)
     queue_order: Literal["adaptive", "arrival"] = "adaptive"
     """Whether the queue shows first what teaches the student most, or what came first."""
+    consensus: Literal["majority", "weighted", "dawid_skene", "glad", "mace", "crowdlab"] = "majority"
+    """How several people's answers to an item become one."""
+    pseudo_labels: bool = False
+    """Whether the student may also learn from labels that it gives itself where it is very sure."""
     crew_threshold: float = Field(default=0.5, ge=0, le=1)
     """Drafts of a language model below this probability go to the crew in bulk runs."""
     model: str | None = None

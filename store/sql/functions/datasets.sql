@@ -37,6 +37,20 @@ begin
       end if;
       continue;
     end if;
+    if v_key = 'consensus' then
+      if v_value not in ('"majority"', '"weighted"', '"dawid_skene"', '"glad"', '"mace"', '"crowdlab"') then
+        perform labelcrew.fail('invalid',
+          'the setting consensus is one of majority, weighted, dawid_skene, glad, mace, crowdlab',
+          jsonb_build_object('setting', v_key));
+      end if;
+      continue;
+    end if;
+    if v_key = 'pseudo_labels' then
+      if jsonb_typeof(v_value) <> 'boolean' then
+        perform labelcrew.fail('invalid', 'the setting pseudo_labels is true or false', jsonb_build_object('setting', v_key));
+      end if;
+      continue;
+    end if;
     if v_key = 'budget_usd' and v_value = 'null' then
       continue;
     end if;
