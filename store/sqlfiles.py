@@ -51,11 +51,11 @@ def _fill_errors(text: str) -> str:
 
 @lru_cache(maxsize=1)
 def migrations() -> tuple[SqlFile, ...]:
-    """All migrations, in their order. The numbers run from 1 without a gap."""
+    """All migrations, in the order of their numbers, of which no two are the same."""
     found = _read("migrations")
-    for expected, file in enumerate(found, start=1):
-        if not _MIGRATION.fullmatch(f"{file.name}.sql") or file.version != expected:
-            raise RuntimeError(f"migration {file.name} should be number {expected:04d}, named NNNN_verb_object.sql")
+    for before, file in zip([None, *found], found, strict=False):
+        if not _MIGRATION.fullmatch(f"{file.name}.sql") or (before is not None and file.version <= before.version):
+            raise RuntimeError(f"migration {file.name} should be named NNNN_verb_object.sql, with a number of its own")
     return found
 
 
