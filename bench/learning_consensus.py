@@ -1,8 +1,8 @@
 """One truth from many annotators: accuracy against gold, on real crowds and, with texts, on a simulated one.
 
 Real crowds: weather (5 classes), polarity (2), and the tokens of tweets marked as entities or not (each judgement is
-about one entity type). With all answers, and with 5, 3 and 2 drawn for each item. crowd-kit's Dawid–Skene and GLAD give
-the same labels as the ones here (held by the tests).
+about one entity type). With all answers, and with 5, 3 and 2 drawn for each item. Dawid–Skene, GLAD and MACE are this
+project's own, after the papers.
 
 Simulated crowd over real texts: 50 annotators, right in about 70 of 100 (20 to 95), half of the slips to one of the
 three most similar classes, half to any; two answers an item. CROWDLAB is cleanlab's, with a logistic head trained on
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,20 +24,19 @@ from bench.tables import Table
 from learning.checks import Floats, Ints
 from learning.consensus import (
     METHODS,
-    Votes,
     consensus,
     consensus_with_model,
     consensus_with_proba,
     crowdlab,
-    majority,
 )
+from learning.frames import Answers, from_long
 from learning.heads import default_strength
 from learning.label_errors import out_of_sample_proba
 
 CROWD = ROOT / "crowd"
 
 
-def rated(name: str) -> tuple[Votes, Ints]:
+def rated(name: str) -> tuple[Answers, Ints]:
     """A set of labels.csv and gold.csv."""
 
     def rows(file: Path) -> list[dict[str, str]]:
@@ -45,22 +44,13 @@ def rated(name: str) -> tuple[Votes, Ints]:
             return list(csv.DictReader(handle))
 
     labels, gold = rows(CROWD / name / "labels.csv"), rows(CROWD / name / "gold.csv")
-    items = {item: i for i, item in enumerate(sorted({row["item"] for row in labels}))}
-    workers = {worker: i for i, worker in enumerate(sorted({row["worker"] for row in labels}))}
-    classes = {label: i for i, label in enumerate(sorted({row["label"] for row in [*labels, *gold]}))}
-    votes = Votes.of(
-        [items[row["item"]] for row in labels],
-        [workers[row["worker"]] for row in labels],
-        [classes[row["label"]] for row in labels],
-        classes=len(classes),
-    )
-    truth = np.full(len(items), -1)
-    for row in gold:
-        truth[items[row["item"]]] = classes[row["label"]]
-    return votes, truth
+    classes = sorted({row["label"] for row in [*labels, *gold]})
+    answers = from_long(labels, task="item", classes=classes)
+    truth_of = {row["item"]: classes.index(row["label"]) for row in gold}
+    return answers, np.array([truth_of.get(str(task), -1) for task in answers.tasks])
 
 
-def marked_tokens() -> tuple[Votes, Ints]:
+def marked_tokens() -> tuple[Answers, Ints]:
     """Each token of each tweet for each entity type asked: marked or not."""
 
     def rows(name: str) -> list[dict[str, object]]:
@@ -69,19 +59,15 @@ def marked_tokens() -> tuple[Votes, Ints]:
 
     tags = {str(row["id"]): [str(tag) for tag in _list(row["gold_tags"])] for row in rows("items.jsonl")}
     judgements = rows("judgments.jsonl")
-    workers = {worker: i for i, worker in enumerate(sorted({str(row["worker"]) for row in judgements}))}
-    places: dict[tuple[str, str, int], int] = {}
-    truth: list[int] = []
-    columns: list[tuple[int, int, int]] = []
+    truth: dict[tuple[str, str, int], int] = {}
+    table: list[dict[str, object]] = []
     for row in judgements:
         item, kind, chosen = str(row["item"]), str(row["entity_type"]), _list(row["token_indices"])
         for token, tag in enumerate(tags[item]):
-            place = places.setdefault((item, kind, token), len(places))
-            if place == len(truth):
-                truth.append(int(tag.endswith(f"-{kind}")))
-            columns.append((place, workers[str(row["worker"])], int(token in chosen)))
-    table = np.array(columns)
-    return Votes.of(table[:, 0], table[:, 1], table[:, 2], classes=2), np.array(truth)
+            truth[item, kind, token] = int(tag.endswith(f"-{kind}"))
+            table.append({"task": (item, kind, token), "worker": row["worker"], "label": int(token in chosen)})
+    answers = from_long(table, classes=[0, 1], repeated="refuse")
+    return answers, np.array(list(truth.values()))
 
 
 def _list(value: object) -> list[object]:
@@ -89,14 +75,13 @@ def _list(value: object) -> list[object]:
     return value
 
 
-def thinned(votes: Votes, most: int, rng: Generator) -> Votes:
+def thinned(answers: Answers, most: int, rng: Generator) -> Answers:
     """At most ``most`` answers an item, drawn at random."""
-    order = rng.permutation(len(votes.item))
-    order = order[np.argsort(votes.item[order], kind="stable")]
-    ranked = votes.item[order]
+    order = rng.permutation(len(answers))
+    order = order[np.argsort(answers.task[order], kind="stable")]
+    ranked = answers.task[order]
     kept = order[np.arange(len(ranked)) - np.searchsorted(ranked, ranked) < most]
-    columns = (votes.item[kept], votes.worker[kept], votes.label[kept])
-    return Votes.of(*columns, items=votes.items, workers=votes.workers, classes=votes.classes)
+    return replace(answers, task=answers.task[kept], worker=answers.worker[kept], label=answers.label[kept])
 
 
 def accuracy(labels: Ints, truth: Ints) -> float:
@@ -133,7 +118,7 @@ def real_crowds(draws: int) -> list[Table]:
     return tables
 
 
-def simulated(truth: Ints, vectors: Floats, k: int, rng: Generator, workers: int = 50, each: int = 2) -> Votes:
+def simulated(truth: Ints, vectors: Floats, k: int, rng: Generator, workers: int = 50, each: int = 2) -> Answers:
     """``each`` answers an item by a crowd of mixed skill."""
     centres = np.stack([vectors[truth == c].mean(axis=0) for c in range(k)])
     near = np.argsort(-(centres @ centres.T - 9 * np.eye(k)), axis=1)[:, : min(3, k - 1)]
@@ -145,7 +130,7 @@ def simulated(truth: Ints, vectors: Floats, k: int, rng: Generator, workers: int
     similar = near[label[slips], rng.integers(near.shape[1], size=len(slips))]
     other = (label[slips] + rng.integers(1, k, size=len(slips))) % k
     label[slips] = np.where(rng.random(len(slips)) < 0.5, similar, other)
-    return Votes.of(item, worker, label, items=len(truth), workers=workers, classes=k)
+    return Answers(tuple(range(len(truth))), tuple(range(workers)), tuple(range(k)), item, worker, label)
 
 
 def with_texts(quick: bool) -> Table:
@@ -162,23 +147,20 @@ def with_texts(quick: bool) -> Table:
         for seed in range(draws):
             rng = np.random.default_rng(seed)
             votes = simulated(truth, vectors, data.k, rng)
-            voted = majority(votes).labels
+            voted = consensus(votes, "majority").labels
             proba = out_of_sample_proba(vectors, voted, data.k, rng, strength=default_strength(data.k))
-            ways: dict[str, Callable[[], Ints]] = {
-                "majority": lambda voted=voted: voted,
-                "pooled-dawid-skene": lambda votes=votes: consensus(votes).labels,
-                "the model alone": lambda proba=proba: proba.argmax(axis=1),
-                "CROWDLAB": lambda votes=votes, proba=proba: crowdlab(votes, proba).labels,
-                "pooled, with CROWDLAB's model": lambda votes=votes, proba=proba: (
-                    consensus_with_proba(votes, proba).labels
-                ),
-                "pooled, with a refitted model": lambda votes=votes, vectors=vectors, seed=seed: (
-                    consensus_with_model(votes, vectors, np.random.default_rng(seed)).labels
-                ),
+            answers: dict[str, Ints] = {
+                "majority": voted,
+                "pooled-dawid-skene": consensus(votes).labels,
+                "the model alone": proba.argmax(axis=1),
+                "CROWDLAB": crowdlab(votes, proba).labels,
+                "pooled, with CROWDLAB's model": consensus_with_proba(votes, proba).labels,
+                "pooled, with a refitted model": consensus_with_model(
+                    votes, vectors, np.random.default_rng(seed)
+                ).labels,
             }
-            for way, answer in ways.items():
-                figures = found.setdefault(way, [[] for _ in sets])
-                figures[column].append(accuracy(answer(), truth))
+            for way, labels in answers.items():
+                found.setdefault(way, [[] for _ in sets])[column].append(accuracy(labels, truth))
     for way, columns in found.items():
         means = [float(np.mean(figures)) for figures in columns]
         table.add(way, *(f"{m:.2f}" for m in means), f"{np.mean(means):.2f}")

@@ -12,27 +12,29 @@ from numpy.typing import ArrayLike
 from learning.checks import check_proba
 from learning.consensus.votes import Consensus, Votes
 from learning.consensus.voting import agreement_with, majority
+from learning.frames import Answers
 from schemas.errors import Invalid
 
 
-def crowdlab(answers: Votes, proba: ArrayLike) -> Consensus:
+def crowdlab(answers: Answers, proba: ArrayLike) -> Consensus:
     """The consensus of the answers and a model's out-of-sample probabilities (items, classes).
 
     cleanlab wants answers for every item it judges, and at least two annotators and classes; what it cannot judge is
     left to :func:`majority`.
     """
-    outside = np.asarray(check_proba(proba, answers.items), dtype=np.float64)
-    if outside.shape[1] != answers.classes:
-        raise Invalid(f"the model knows {outside.shape[1]} classes, the answers {answers.classes}")
-    voted = majority(answers)
-    counted = answers.per_item()
+    votes = Votes.from_answers(answers)
+    outside = np.asarray(check_proba(proba, votes.items), dtype=np.float64)
+    if outside.shape[1] != votes.classes:
+        raise Invalid(f"the model knows {outside.shape[1]} classes, the answers {votes.classes}")
+    voted = majority(votes)
+    counted = votes.per_item()
     answered = counted > 0
-    if answers.classes < 2 or len(np.unique(answers.label)) < 2 or counted.max(initial=0) < 2:
+    if votes.classes < 2 or len(np.unique(votes.label)) < 2 or counted.max(initial=0) < 2:
         return Consensus(voted.proba, voted.quality, "crowdlab", answered=counted)
     from cleanlab.multiannotator import get_label_quality_multiannotator
 
-    used = answers.per_worker() > 0
-    wide = answers.to_matrix()[answered][:, used]
+    used = votes.per_worker() > 0
+    wide = votes.to_matrix()[answered][:, used]
     found = get_label_quality_multiannotator(
         wide, outside[answered], verbose=False, return_detailed_quality=False, return_annotator_stats=True
     )
@@ -50,7 +52,7 @@ def crowdlab(answers: Votes, proba: ArrayLike) -> Consensus:
     result[answered] = share
     decided = voted.labels
     decided[answered] = label
-    quality = agreement_with(answers, None)
+    quality = agreement_with(votes)
     stats = found["annotator_stats"]
     quality[np.flatnonzero(used)[stats.index.to_numpy().astype(int)]] = stats["annotator_quality"].to_numpy()
     known = np.nan_to_num(quality, nan=float(np.nanmean(quality)))

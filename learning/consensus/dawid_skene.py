@@ -21,29 +21,37 @@ PULL = 6.0
 STRENGTHS = (4.0, 16.0, 64.0, 10_000.0)
 """Answers' worth of the prior, for each row of a confusion matrix: from nearly free to nearly fixed."""
 
+MOST_CELLS = 20_000_000
+"""Annotators × classes² above which confusion matrices would not fit in memory."""
 
-def dawid_skene(answers: Votes, *, rounds: int = 100, tolerance: float = 1e-5, smoothing: float = 0.01) -> Consensus:
+
+def fits_in_memory(votes: Votes) -> bool:
+    """Whether there is room for everybody's confusion matrix; without it votes are weighted instead."""
+    return votes.workers * votes.classes**2 <= MOST_CELLS
+
+
+def dawid_skene(votes: Votes, *, rounds: int = 100, tolerance: float = 1e-5, smoothing: float = 0.01) -> Consensus:
     """Maximum likelihood by EM from majority votes. ``smoothing`` pseudo-counts keep every confusion possible."""
-    proba = majority(answers).proba
-    counts: Floats = np.zeros((answers.workers, answers.classes, answers.classes))
+    proba = majority(votes).proba
+    counts: Floats = np.zeros((votes.workers, votes.classes, votes.classes))
     before = -np.inf
     for _ in range(rounds):
-        counts = expected_counts(answers, proba) + smoothing
+        counts = expected_counts(votes, proba) + smoothing
         log_confusion = np.log(counts / counts.sum(axis=2, keepdims=True))
-        prior = proba[answers.per_item() > 0].sum(axis=0) + smoothing
-        scores = np.log(prior / prior.sum()) + summed(answers, log_confusion)
+        prior = proba[votes.per_item() > 0].sum(axis=0) + smoothing
+        scores = np.log(prior / prior.sum()) + summed(votes, log_confusion)
         proba = normalised(scores)
         top = scores.max(axis=1)
         now = float((top + np.log(np.exp(scores - top[:, None]).sum(axis=1))).sum()) if len(top) else 0.0
-        if now - before < tolerance * max(answers.items, 1):
+        if now - before < tolerance * max(votes.items, 1):
             break
         before = now
     confusion = counts / np.maximum(counts.sum(axis=2, keepdims=True), 1e-12)
-    return Consensus(proba, quality_of(answers, proba), "dawid-skene", confusion, answers.per_item())
+    return Consensus(proba, quality_of(votes, proba), "dawid-skene", confusion, votes.per_item())
 
 
 def pooled_dawid_skene(
-    answers: Votes,
+    votes: Votes,
     *,
     strength: float | None = None,
     rounds: int = 100,
@@ -57,24 +65,24 @@ def pooled_dawid_skene(
     else is known of each item, such as the log-probabilities of a model that reads its text; it takes the place of the
     classes' shares. ``start`` (items, classes): probabilities to begin from.
     """
-    prior = choose_strength(answers, log_evidence) if strength is None else strength
-    proba, confusion = _fit(answers, prior, rounds, tolerance, log_evidence, start)
-    return Consensus(proba, quality_of(answers, proba), "pooled-dawid-skene", confusion, answers.per_item())
+    prior = choose_strength(votes, log_evidence) if strength is None else strength
+    proba, confusion = _fit(votes, prior, rounds, tolerance, log_evidence, start)
+    return Consensus(proba, quality_of(votes, proba), "pooled-dawid-skene", confusion, votes.per_item())
 
 
-def choose_strength(answers: Votes, log_evidence: Floats | None = None, *, share: float = 0.15, seed: int = 0) -> float:
+def choose_strength(votes: Votes, log_evidence: Floats | None = None, *, share: float = 0.15, seed: int = 0) -> float:
     """The prior under which answers that were held out are least surprising.
 
     Only answers to items with another answer can be held out; with fewer than 50 of them the strongest prior is taken.
     """
-    shared = answers.per_item()[answers.item] >= 2
+    shared = votes.per_item()[votes.item] >= 2
     held = shared & (np.random.default_rng(seed).random(len(shared)) < share)
     if held.sum() < 50:
         return STRENGTHS[-1]
     kept = ~held
-    columns = (answers.item[kept], answers.worker[kept], answers.label[kept])
-    rest = Votes(*columns, answers.items, answers.workers, answers.classes)
-    item, worker, label = answers.item[held], answers.worker[held], answers.label[held]
+    columns = (votes.item[kept], votes.worker[kept], votes.label[kept])
+    rest = Votes(*columns, votes.items, votes.workers, votes.classes)
+    item, worker, label = votes.item[held], votes.worker[held], votes.label[held]
     fits = []
     for strength in STRENGTHS:
         proba, confusion = _fit(rest, strength, 50, 1e-3, log_evidence, None)
@@ -84,7 +92,7 @@ def choose_strength(answers: Votes, log_evidence: Floats | None = None, *, share
 
 
 def _fit(
-    answers: Votes,
+    votes: Votes,
     strength: float,
     rounds: int,
     tolerance: float,
@@ -92,16 +100,16 @@ def _fit(
     start: Floats | None,
 ) -> tuple[Floats, Floats]:
     """The truth (items, k) and the confusions (workers, k, k), by expectation and maximisation."""
-    answered = answers.per_item() > 0
-    proba = majority(answers).proba if start is None else start
-    confusion: Floats = np.zeros((answers.workers, answers.classes, answers.classes))
+    answered = votes.per_item() > 0
+    proba = majority(votes).proba if start is None else start
+    confusion: Floats = np.zeros((votes.workers, votes.classes, votes.classes))
     for _ in range(rounds):
-        counts = expected_counts(answers, proba)
+        counts = expected_counts(votes, proba)
         confusion = counts + strength * habit(counts) + 1e-6
         confusion /= confusion.sum(axis=2, keepdims=True)
         shares = proba[answered].sum(axis=0) + 1.0
         known = np.log(shares / shares.sum()) if log_evidence is None else log_evidence
-        before, proba = proba, normalised(known + summed(answers, np.log(confusion)))
+        before, proba = proba, normalised(known + summed(votes, np.log(confusion)))
         if np.abs(proba - before).max(initial=0.0) < tolerance:
             break
     return proba, confusion
@@ -134,30 +142,30 @@ def habit(counts: Floats) -> Floats:
     return shared
 
 
-def expected_counts(answers: Votes, proba: Floats) -> Floats:
+def expected_counts(votes: Votes, proba: Floats) -> Floats:
     """(workers, classes, classes): expected number of answers by an annotator, for each truth and each label."""
-    k = answers.classes
-    cell = answers.worker * k + answers.label
-    counts = np.empty((answers.workers, k, k))
+    k = votes.classes
+    cell = votes.worker * k + votes.label
+    counts = np.empty((votes.workers, k, k))
     for truth in range(k):
-        weights = proba[answers.item, truth]
-        counts[:, truth, :] = np.bincount(cell, weights=weights, minlength=answers.workers * k).reshape(-1, k)
+        weights = proba[votes.item, truth]
+        counts[:, truth, :] = np.bincount(cell, weights=weights, minlength=votes.workers * k).reshape(-1, k)
     return counts
 
 
-def summed(answers: Votes, log_confusion: Floats) -> Floats:
+def summed(votes: Votes, log_confusion: Floats) -> Floats:
     """(items, classes): the sum over an item's answers of the log-probability of the answer given each truth."""
-    scores = np.empty((answers.items, answers.classes))
-    for truth in range(answers.classes):
-        weights = log_confusion[answers.worker, truth, answers.label]
-        scores[:, truth] = np.bincount(answers.item, weights=weights, minlength=answers.items)
+    scores = np.empty((votes.items, votes.classes))
+    for truth in range(votes.classes):
+        weights = log_confusion[votes.worker, truth, votes.label]
+        scores[:, truth] = np.bincount(votes.item, weights=weights, minlength=votes.items)
     return scores
 
 
-def quality_of(answers: Votes, proba: Floats) -> Floats:
+def quality_of(votes: Votes, proba: Floats) -> Floats:
     """(workers,) expected share of right answers, pulled to the mean of all by two answers' worth."""
-    right = np.bincount(answers.worker, weights=proba[answers.item, answers.label], minlength=answers.workers)
-    count = answers.per_worker()
+    right = np.bincount(votes.worker, weights=proba[votes.item, votes.label], minlength=votes.workers)
+    count = votes.per_worker()
     mean = right.sum() / max(count.sum(), 1)
     quality: Floats = (right + 2.0 * mean) / (count + 2.0)
     return quality

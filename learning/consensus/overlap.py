@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from learning.checks import Floats, Ints, check_count
-from learning.consensus.votes import Consensus, Votes
+from learning.consensus.votes import Consensus
+from learning.frames import Answers
 from learning.strategies.uncertainty import shannon_entropy
 
 
@@ -28,13 +29,13 @@ def information_gain(consensus: Consensus, quality: float | None = None) -> Floa
     return gain
 
 
-def deserving(answers: Votes, consensus: Consensus, count: int, *, most: int = 5) -> Ints:
+def deserving(answers: Answers, consensus: Consensus, count: int, *, most: int = 5) -> Ints:
     """Up to ``count`` items for which another answer tells most, largest gain first.
 
     Items that have ``most`` answers already are left in peace: what is still open there is a matter for a reviewer.
     """
     gain = information_gain(consensus)
-    given = answers.per_item()
+    given = answers.counts().sum(axis=1)
     allowed = np.flatnonzero(given < most)
     # Where the gain is the same, fewer answers first.
     order = np.lexsort((given[allowed], -np.round(gain[allowed], 9)))

@@ -44,11 +44,11 @@ def merge_places(
     if len({type(payload) for payload in marked.values()}) > 1:
         raise Invalid("the annotators' answers are of different kinds")
     check_share(min(max(needed, 1e-9), 1 - 1e-9), "the needed share")
-    sides = [_places(payload) for payload in marked.values()]
+    sides = [places_of(payload) for payload in marked.values()]
     weights = np.array([1.0 if quality is None else max(quality.get(who, 0.5), 1e-6) for who in marked])
     owner = np.repeat(np.arange(len(sides)), [len(side) for side in sides])
     everything = [place for side in sides for place in side]
-    bounds, alike = _bounds(everything), _overlap(everything)
+    bounds, alike = _bounds(everything), overlap_of(everything)
     kept: list[tuple[float, Ints]] = []
     rejected = 0
     for members in _clusters(alike, owner, least):
@@ -66,7 +66,7 @@ def merge_places(
 Place = Span | Segment | Box
 
 
-def _places(payload: Payload) -> Sequence[Place]:
+def places_of(payload: Payload) -> Sequence[Place]:
     match payload:
         case Spans():
             return payload.spans
@@ -89,10 +89,10 @@ def _bounds(places: Sequence[Place]) -> Floats:
                 rows.append((place.start_s, place.end_s))
             case Box():
                 rows.append((place.x, place.y, place.x + place.width, place.y + place.height))
-    return np.array(rows, dtype=np.float64).reshape(len(places), -1)
+    return np.array(rows, dtype=np.float64).reshape(len(places), 4 if rows and len(rows[0]) == 4 else 2)
 
 
-def _overlap(places: Sequence[Place]) -> Floats:
+def overlap_of(places: Sequence[Place]) -> Floats:
     """Intersection over union (n, n), whatever the labels."""
     if not places:
         return np.zeros((0, 0))
@@ -105,21 +105,20 @@ def _overlap(places: Sequence[Place]) -> Floats:
 
 
 def _clusters(alike: Floats, owner: Ints, least: float) -> list[Ints]:
-    """Greedy average-linkage clusters of places, never two of one annotator in one."""
+    """Greedy average-linkage clusters of places, the closest first, never two of one annotator in one."""
+    closeness = np.where(owner[:, None] == owner[None, :], -np.inf, alike)
     clusters: list[list[int]] = [[i] for i in range(len(owner))]
     while len(clusters) > 1:
-        best, pair = least, None
-        for i, one in enumerate(clusters):
-            for j in range(i + 1, len(clusters)):
-                other = clusters[j]
-                if set(owner[one]) & set(owner[other]):
-                    continue
-                closeness = float(alike[np.ix_(one, other)].mean())
-                if closeness >= best:
-                    best, pair = closeness + 1e-12, (i, j)
-        if pair is None:
+        i, j = sorted(int(at) for at in np.unravel_index(int(closeness.argmax()), closeness.shape))
+        if closeness[i, j] < least:
             break
-        clusters[pair[0]] += clusters.pop(pair[1])
+        here, there = len(clusters[i]), len(clusters[j])
+        # A cluster that may not join one of the two (minus infinity) may not join both together.
+        joined = (here * closeness[i] + there * closeness[j]) / (here + there)
+        joined[i] = -np.inf
+        closeness[i], closeness[:, i] = joined, joined
+        closeness = np.delete(np.delete(closeness, j, axis=0), j, axis=1)
+        clusters[i] += clusters.pop(j)
     return [np.array(sorted(cluster)) for cluster in clusters]
 
 

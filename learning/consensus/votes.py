@@ -1,20 +1,23 @@
-"""Who said what about which item: three columns of indices, the form every consensus works on."""
+"""Who said what about which item, as every consensus counts it: three columns of indices and their sizes.
+
+Outside this package answers are :class:`learning.frames.Answers`, which also knows how items, annotators and classes are
+called; :class:`Votes` is what is left of them for arithmetic.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from learning.checks import Floats, Ints, check_count, check_labels
+from learning.checks import Floats, Ints, check_labels
 from learning.frames import Answers
 from schemas.errors import Invalid
 
 
 @dataclass(frozen=True)
 class Votes:
-    """``m`` answers. An annotator who answered an item twice counts twice."""
+    """``m`` answers."""
 
     item: Ints
     """(m,) 0..items-1"""
@@ -27,43 +30,21 @@ class Votes:
     classes: int
 
     @classmethod
-    def of(
-        cls,
-        item: ArrayLike,
-        worker: ArrayLike,
-        label: ArrayLike,
-        *,
-        items: int | None = None,
-        workers: int | None = None,
-        classes: int | None = None,
-    ) -> Votes:
-        """Checked answers; the sizes default to the largest index and one. Raises :class:`Invalid` for bad indices."""
-        columns = [np.asarray(column) for column in (item, worker, label)]
-        sizes = [
-            int(column.max()) + 1 if size is None and column.size else size or 0
-            for column, size in zip(columns, (items, workers, classes), strict=True)
-        ]
-        names = ("items", "annotators", "labels")
-        m = len(columns[0]) if columns[0].ndim else 0
-        for size, name in zip(sizes, names, strict=True):
-            check_count(size, f"the number of {name}")
-        checked = [check_labels(c, s, m, name) for c, s, name in zip(columns, sizes, names, strict=True)]
-        return cls(checked[0], checked[1], checked[2], sizes[0], sizes[1], sizes[2])
-
-    @classmethod
-    def from_matrix(cls, answers: ArrayLike, classes: int | None = None) -> Votes:
-        """From a matrix (items, annotators) of class indices, NaN where there is no answer."""
-        wide = np.asarray(answers, dtype=np.float64)
-        if wide.ndim != 2:
-            raise Invalid(f"answers must be of shape (items, annotators), not {wide.shape}")
-        item, worker = np.nonzero(~np.isnan(wide))
-        return cls.of(item, worker, wide[item, worker], items=wide.shape[0], workers=wide.shape[1], classes=classes)
-
-    @classmethod
     def from_answers(cls, answers: Answers) -> Votes:
-        """From answers read from a table (:mod:`learning.frames`), in the order of its tasks, workers and classes."""
-        sizes = {"items": len(answers.tasks), "workers": len(answers.workers), "classes": len(answers.classes)}
-        return cls.of(answers.task, answers.worker, answers.label, **sizes)
+        """Checked, in the order of the answers' tasks, workers and classes. Raises :class:`Invalid` for an index that
+        names none of them, or without any class."""
+        items, workers, classes = len(answers.tasks), len(answers.workers), len(answers.classes)
+        if classes < 1:
+            raise Invalid("a consensus needs at least one class")
+        m = len(answers.task)
+        return cls(
+            check_labels(answers.task, items, m, "tasks"),
+            check_labels(answers.worker, workers, m, "annotators"),
+            check_labels(answers.label, classes, m, "labels"),
+            items,
+            workers,
+            classes,
+        )
 
     def to_matrix(self) -> Floats:
         """A matrix (items, annotators), NaN where there is no answer; of several by one annotator the last."""

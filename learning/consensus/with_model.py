@@ -17,8 +17,10 @@ from numpy.typing import ArrayLike
 
 from learning.arrays import log_softmax, one_thread
 from learning.checks import Floats, Ints, check_proba, check_vectors
-from learning.consensus.dawid_skene import pooled_dawid_skene
+from learning.consensus.dawid_skene import fits_in_memory, pooled_dawid_skene
 from learning.consensus.votes import Consensus, Votes
+from learning.consensus.voting import weighted_vote
+from learning.frames import Answers
 from schemas.errors import Invalid
 
 ROUNDS = 4
@@ -29,7 +31,7 @@ Learner = Callable[[Floats, Floats, Floats, Floats], Floats]
 
 
 def consensus_with_model(
-    answers: Votes,
+    answers: Answers,
     vectors: ArrayLike,
     rng: Generator,
     *,
@@ -40,14 +42,15 @@ def consensus_with_model(
     """The truth from the answers and a model on ``vectors`` (items, d), refitted ``rounds`` times.
 
     ``class_vectors`` (classes, d) help the default learner, a logistic head. Items without an answer are labelled by the
-    model alone. Fewer than ten answered items leave the annotators alone.
+    model alone. With fewer than ten answered items only the annotators are asked.
     """
     items = np.asarray(check_vectors(vectors), dtype=np.float32)
-    if len(items) != answers.items:
-        raise Invalid(f"{len(items)} vectors for {answers.items} items")
-    alone = pooled_dawid_skene(answers)
-    answered = np.flatnonzero(answers.per_item() > 0)
-    if len(answered) < 2 * FOLDS or answers.classes < 2:
+    votes = Votes.from_answers(answers)
+    if len(items) != votes.items:
+        raise Invalid(f"{len(items)} vectors for {votes.items} items")
+    alone = pooled_dawid_skene(votes) if fits_in_memory(votes) else weighted_vote(votes)
+    answered = np.flatnonzero(votes.per_item() > 0)
+    if len(answered) < 2 * FOLDS or votes.classes < 2 or not fits_in_memory(votes):
         return alone
     learn = learner or _head(class_vectors)
     truth, found = alone.proba, alone
@@ -55,20 +58,23 @@ def consensus_with_model(
         for _ in range(rounds):
             seen_by_model = _out_of_sample(items, truth, answered, learn, rng)
             evidence = temper(np.log(np.clip(seen_by_model, 1e-6, 1.0)), alone.proba, answered)
-            found = pooled_dawid_skene(answers, log_evidence=evidence, start=truth)
+            found = pooled_dawid_skene(votes, log_evidence=evidence, start=truth)
             truth = found.proba
     return Consensus(truth, found.quality, "dawid-skene-with-model", found.confusion, found.answered)
 
 
-def consensus_with_proba(answers: Votes, proba: ArrayLike) -> Consensus:
+def consensus_with_proba(answers: Answers, proba: ArrayLike) -> Consensus:
     """The truth from the answers and the probabilities (items, classes) of a model that was not trained on them."""
-    outside = check_proba(proba, answers.items)
-    if outside.shape[1] != answers.classes:
-        raise Invalid(f"the model knows {outside.shape[1]} classes, the answers {answers.classes}")
-    answered = np.flatnonzero(answers.per_item() > 0)
-    alone = pooled_dawid_skene(answers)
+    votes = Votes.from_answers(answers)
+    outside = check_proba(proba, votes.items)
+    if outside.shape[1] != votes.classes:
+        raise Invalid(f"the model knows {outside.shape[1]} classes, the answers {votes.classes}")
+    if not fits_in_memory(votes):
+        return weighted_vote(votes)
+    answered = np.flatnonzero(votes.per_item() > 0)
+    alone = pooled_dawid_skene(votes)
     evidence = temper(np.log(np.clip(outside, 1e-6, 1.0)), alone.proba, answered)
-    found = pooled_dawid_skene(answers, log_evidence=evidence, start=alone.proba)
+    found = pooled_dawid_skene(votes, log_evidence=evidence, start=alone.proba)
     return Consensus(found.proba, found.quality, "dawid-skene-with-model", found.confusion, found.answered)
 
 
