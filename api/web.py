@@ -25,6 +25,9 @@ FOLDER = Path(__file__).resolve().parent.parent / "web" / "out"
 
 INLINE_SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL | re.IGNORECASE)
 
+# Browsers ask for this one by themselves, before they have read which icon a page names.
+ALIASES = {"favicon.ico": "icon.svg"}
+
 NOT_BUILT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>LabelCrew</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style>:root{color-scheme:light dark}body{font:16px/1.6 sans-serif;max-width:38rem;margin:auto;padding:9vh 1rem}
@@ -59,7 +62,7 @@ def _serve(folder: Path, path: str, accept: str, connect: tuple[str, ...]) -> Re
         if path == "" and "text/html" in accept:
             return HTMLResponse(NOT_BUILT, headers={"Content-Security-Policy": _policy((), connect)})
         return problem(404, "not-found", "the workspace has not been built", hint="Run `make web`; the API is at /v1.")
-    found = _find(folder, path)
+    found = _find(folder, ALIASES.get(path, path))
     if found is None:
         missing = folder / "404.html"
         if "text/html" in accept and missing.is_file():

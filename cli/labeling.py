@@ -177,7 +177,8 @@ def prepare(options: LabelOptions) -> LabelRun:
         examples=_examples(example_rows, labelset),
         gold=_gold(rows, labelset) if options.gold_column else [],
         budget=options.budget,
-        concurrency=options.concurrency or (1 if model.startswith("local/") else settings().llm_concurrency),
+        # of two batches, one may be embedded on all cores while the other becomes drafts on one
+        concurrency=options.concurrency or (2 if model.startswith("local/") else settings().llm_concurrency),
         batch_size=options.batch_size,
         target_error=options.target_error,
         human_minutes=options.human_minutes,

@@ -212,6 +212,7 @@ class TestWorkspace:
         (folder / "login.html").write_text("<html>login</html>")
         (folder / "datasets" / "index.html").write_text("<html>datasets</html>")
         (folder / "404.html").write_text("<html>lost</html>")
+        (folder / "icon.svg").write_text("<svg/>")
         (folder / "_next" / "static" / "app-1a2b.js").write_text("1")
         (tmp_path / "secret.txt").write_text("secret")
         (folder / "link.txt").symlink_to(tmp_path / "secret.txt")
@@ -238,6 +239,12 @@ class TestWorkspace:
         assert response.status_code == 200
         assert words in response.text
         assert response.headers["cache-control"] == "no-cache"
+
+    async def test_icon_is_there_for_browsers_that_ask_before_they_have_read_the_page(
+        self, http: httpx.AsyncClient
+    ) -> None:
+        response = await http.get("/favicon.ico")
+        assert (response.status_code, response.headers["content-type"]) == (200, "image/svg+xml")
 
     async def test_only_a_pages_own_inline_scripts_may_run(self, http: httpx.AsyncClient) -> None:
         import base64
