@@ -7,7 +7,7 @@ database, in Python, over HTTP and in the web client. Times are UTC with a zone;
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,6 +15,8 @@ from schemas.labelsets import Labelset
 from schemas.payloads import Payload
 
 Modality = Literal["text", "image", "audio", "video"]
+WaitingState = Literal["annotated", "reviewed", "returned", "skipped"]
+"""States in which an item waits for a certain person's turn."""
 Role = Literal["annotator", "reviewer", "super_reviewer", "admin"]
 ItemState = Literal["new", "drafted", "annotated", "reviewed", "verified", "returned", "skipped", "auto_accepted"]
 JobKind = Literal[
@@ -38,7 +40,8 @@ class User(World):
     name: str = ""
     active: bool = True
     is_owner: bool = False
-    """The first account of an installation; may list all accounts."""
+    """The first account of an installation; may list all accounts, and switch them off and on."""
+    kind: Literal["person", "service"] = "person"
     created_at: datetime
 
 
@@ -47,6 +50,10 @@ class Member(World):
     email: str
     name: str = ""
     role: Role
+    skills: list[str] = Field(default_factory=list)
+    kind: Literal["person", "service"] = "person"
+    active: bool = True
+    """False when the account is switched off: the role sleeps."""
     created_at: datetime
 
 
@@ -61,6 +68,27 @@ class DatasetSettings(BaseModel):
     gold_share: float = Field(default=0.0, ge=0, le=0.5)
     blind_share: float = Field(default=0.05, ge=0, le=0.5)
     audit_share: float = Field(default=0.0, ge=0, le=0.5)
+    review_share_new: float = Field(default=1.0, ge=0, le=1)
+    """With two review levels or more: how many answers of people who are not trusted yet are reviewed."""
+    review_share_trusted: float = Field(default=0.2, ge=0, le=1)
+    """The same for trusted people, and where several people agreed."""
+    review_trusted_after: int = Field(default=20, ge=1, le=1000)
+    """Somebody is trusted when of as many of their last reviewed answers nine in ten were approved."""
+    review_lease_seconds: int = Field(default=900, ge=10, le=86_400)
+    return_seconds: int = Field(default=86_400, ge=0, le=2_592_000)
+    """How long a rejected item waits for its author, and after that its new answer for its reviewer."""
+    appeal_seconds: int = Field(default=604_800, ge=0, le=2_592_000)
+    """How long an author may appeal against a review; 0 for never."""
+    expiry_limit: int = Field(default=5, ge=1, le=1000)
+    """After so many leases that ran out without an answer, only reviewers are handed the item."""
+    max_open: int = Field(default=100, ge=1, le=100)
+    """How many items one person may hold at once."""
+    max_per_day: int | None = Field(default=None, ge=1, le=100_000)
+    """How many items one person may answer in a day (UTC)."""
+    sla_minutes: dict[
+        Literal["annotated", "reviewed", "returned", "skipped"], Annotated[int, Field(ge=1, le=525_600)]
+    ] = Field(default_factory=dict)
+    """How long an item may wait in a state before it counts as overdue."""
     queue_order: Literal["adaptive", "arrival"] = "adaptive"
     """Whether the queue shows first what teaches the student most, or what came first."""
     consensus: Literal["majority", "weighted", "dawid_skene", "glad", "mace", "crowdlab"] = "majority"
@@ -182,8 +210,8 @@ class Item(World):
     metadata: dict[str, Any] = Field(default_factory=dict)
     state: ItemState
     priority: float = 0.0
-    arm: Literal["control", "audit"] | None = None
-    """Drawn at random into the queue, to compare with (control) or to check drafts unseen (audit)."""
+    arm: Literal["control", "audit", "blind"] | None = None
+    """Drawn at random: to compare with (control), to check drafts unseen (audit), to be answered without help (blind)."""
     licence_id: str | None = None
     """Of an auto-accepted item: the licence that allows to skip the human."""
     draft: Prediction | None = None

@@ -51,20 +51,38 @@ begin
       end if;
       continue;
     end if;
-    if v_key = 'budget_usd' and v_value = 'null' then
+    if v_key in ('budget_usd', 'max_per_day') and v_value = 'null' then
+      continue;
+    end if;
+    if v_key = 'sla_minutes' then
+      if jsonb_typeof(v_value) <> 'object' or exists (
+        select from jsonb_each(case jsonb_typeof(v_value) when 'object' then v_value else '{}' end) s
+        where s.key not in ('annotated', 'reviewed', 'returned', 'skipped') or case jsonb_typeof(s.value)
+          when 'number' then s.value::numeric not between 1 and 525600 or s.value::numeric <> trunc(s.value::numeric)
+          else true
+        end
+      ) then
+        perform labelcrew.fail('invalid',
+          'the setting sla_minutes gives minutes, 1 to 525600, for annotated, reviewed, returned, skipped',
+          jsonb_build_object('setting', v_key));
+      end if;
       continue;
     end if;
     select least_value, most_value into v_least, v_most
     from (values
       ('review_levels', 1, 3), ('overlap', 1, 50), ('lease_seconds', 10, 86400), ('gold_share', 0, 0.5),
-      ('blind_share', 0, 0.5), ('audit_share', 0, 0.5), ('crew_threshold', 0, 1), ('budget_usd', 0, 1e12)
+      ('blind_share', 0, 0.5), ('audit_share', 0, 0.5), ('crew_threshold', 0, 1), ('budget_usd', 0, 1e12),
+      ('review_share_new', 0, 1), ('review_share_trusted', 0, 1), ('review_trusted_after', 1, 1000),
+      ('review_lease_seconds', 10, 86400), ('return_seconds', 0, 2592000), ('appeal_seconds', 0, 2592000),
+      ('expiry_limit', 1, 1000), ('max_open', 1, 100), ('max_per_day', 1, 100000)
     ) as known (name, least_value, most_value)
     where known.name = v_key;
     if not found then
       perform labelcrew.fail('invalid', format('there is no setting %s', v_key), jsonb_build_object('setting', v_key));
     end if;
     if jsonb_typeof(v_value) <> 'number' or v_value::numeric not between v_least and v_most
-      or (v_key in ('review_levels', 'overlap', 'lease_seconds') and v_value::numeric <> trunc(v_value::numeric))
+      or (v_key in ('review_levels', 'overlap', 'lease_seconds', 'review_trusted_after', 'review_lease_seconds', 'return_seconds',
+        'appeal_seconds', 'expiry_limit', 'max_open', 'max_per_day') and v_value::numeric <> trunc(v_value::numeric))
     then
       perform labelcrew.fail('invalid', format('the setting %s lies between %s and %s', v_key, v_least, v_most),
         jsonb_build_object('setting', v_key));
