@@ -16,15 +16,15 @@ from fastapi.routing import APIRoute
 
 import store
 from api import VERSION, errors, middleware, openapi, web
-from api.auth import Authenticator, LocalTokens, TokenVerifier, local_secret
+from api.auth import Authenticator, LocalTokens, ServiceTokens, TokenVerifier, local_secret
 from api.deps import Gateway
 from api.observability import MeasuredRpc, Metrics
-from api.routes import auth, datasets, export, items, jobs, learning, models, ops, queue
+from api.routes import auth, datasets, export, invitations, items, jobs, learning, members, models, ops, queue, tokens
 from schemas.settings import Settings
 from store.cache import caches_of
 from store.rpc import Rpc
 
-ROUTERS = (auth, datasets, items, queue, models, jobs, learning, export, ops)
+ROUTERS = (auth, datasets, members, invitations, tokens, items, queue, models, jobs, learning, export, ops)
 
 EXPOSED_HEADERS = [
     "X-Request-ID", "Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Content-Disposition",
@@ -94,7 +94,7 @@ def open_gateway(settings: Settings, rpc: Rpc) -> Gateway:
     return Gateway(
         settings=settings,
         rpc=rpc,
-        authenticator=Authenticator(verifier),
+        authenticator=Authenticator(verifier, ServiceTokens(rpc)),
         local_tokens=local,
         limiter=caches_of(settings, rpc)[1],
     )

@@ -30,6 +30,8 @@ from store.rpc import Rpc
 ISSUER = "labelcrew"
 ALGORITHM = "HS256"
 MAX_TOKEN_CHARACTERS = 8192
+SERVICE_PREFIX = "lc_"
+"""What the tokens of programs begin with, so that scanners for secrets that leaked know them."""
 TRUST_SECONDS = 30.0
 """How long a token that was checked is taken without asking the database whether the account is still active."""
 
@@ -45,6 +47,9 @@ class Principal:
     user_id: str
     email: str
     expires_at: float
+    scopes: frozenset[str] | None = None
+    """Of a service token, what it may be used for (``api/scopes.py``); None for people, who may do what their role
+    allows."""
 
 
 class TokenVerifier(Protocol):
@@ -56,10 +61,22 @@ class TokenVerifier(Protocol):
 
 
 class Authenticator:
-    """A verifier with a short memory, so that a busy annotator costs one check every half minute."""
+    """Verifiers with a short memory, so that a busy annotator costs one check every half minute.
 
-    def __init__(self, verifier: TokenVerifier, *, trust_seconds: float = TRUST_SECONDS, size: int = 10_000) -> None:
+    ``service`` checks the tokens of programs, which are known by how they begin; ``verifier`` all others. What the
+    database refuses to accounts that are off it refuses at once, whatever is remembered here.
+    """
+
+    def __init__(
+        self,
+        verifier: TokenVerifier,
+        service: TokenVerifier | None = None,
+        *,
+        trust_seconds: float = TRUST_SECONDS,
+        size: int = 10_000,
+    ) -> None:
         self._verifier = verifier
+        self._service = service
         self._trust_seconds = trust_seconds
         self._size = size
         self._known: OrderedDict[str, tuple[float, Principal]] = OrderedDict()
@@ -72,11 +89,17 @@ class Authenticator:
         self._known.pop(token, None)
         if len(token) > MAX_TOKEN_CHARACTERS:
             raise Unauthenticated("the token is too long")
-        principal = await self._verifier.verify(token)
+        is_service = self._service is not None and token.startswith(SERVICE_PREFIX)
+        principal = await (self._service if is_service and self._service else self._verifier).verify(token)
         self._known[token] = (min(principal.expires_at, time.time() + self._trust_seconds), principal)
         while len(self._known) > self._size:
             self._known.popitem(last=False)
         return principal
+
+    def forget(self, user_id: str) -> None:
+        """Check the tokens of this user anew from now on."""
+        for token in [token for token, (_, principal) in self._known.items() if principal.user_id == user_id]:
+            del self._known[token]
 
 
 class LocalTokens:
@@ -89,13 +112,13 @@ class LocalTokens:
 
     def issue(self, user: dict[str, Any]) -> dict[str, Any]:
         """A new session for ``user``, in the shape of :class:`api.bodies.Token`."""
-        now = int(time.time())
+        now = round(time.time(), 3)  # to the millisecond: sessions that were ended are told from new ones by it
         claims = {
             "iss": ISSUER,
             "sub": user["id"],
             "email": user["email"],
             "iat": now,
-            "exp": now + self.seconds,
+            "exp": int(now) + self.seconds,
             "jti": secrets.token_hex(16),
         }
         token = jwt.encode(claims, self._secret, ALGORITHM)
@@ -104,8 +127,26 @@ class LocalTokens:
     async def verify(self, token: str) -> Principal:
         """See :class:`TokenVerifier`."""
         claims = decode(token, self._secret, [ALGORITHM], issuer=ISSUER)
-        user = await active_user(self._rpc, claims["sub"])
+        user = await active_user(self._rpc, claims["sub"], issued_at=float(claims.get("iat", 0)))
         return Principal(user["id"], user["email"], float(claims["exp"]))
+
+
+class ServiceTokens:
+    """Checks the tokens of programs, ``lc_`` and 256 random bits, of which the database keeps the hash."""
+
+    def __init__(self, rpc: Rpc) -> None:
+        self._rpc = rpc
+
+    async def verify(self, token: str) -> Principal:
+        """See :class:`TokenVerifier`."""
+        found = await self._rpc.call("find_service_token", token_hash=digest(token))
+        return Principal(found["user_id"], found["email"], float(found["expires_at"]), frozenset(found["scopes"]))
+
+
+def new_service_token() -> tuple[str, dict[str, str]]:
+    """A token, and what the database is told of it."""
+    token = SERVICE_PREFIX + secrets.token_urlsafe(32)
+    return token, {"token_hash": digest(token), "ending": token[-4:]}
 
 
 def decode(token: str, key: Any, algorithms: list[str], **checks: Any) -> dict[str, Any]:
@@ -121,12 +162,13 @@ def decode(token: str, key: Any, algorithms: list[str], **checks: Any) -> dict[s
     return claims
 
 
-async def active_user(rpc: Rpc, user_id: str) -> dict[str, Any]:
-    """The user behind a genuine token. Raises :class:`Unauthenticated` if there is none, or the account is off."""
+async def active_user(rpc: Rpc, user_id: str, *, issued_at: float | None = None) -> dict[str, Any]:
+    """The user behind a genuine token. Raises :class:`Unauthenticated` if there is none, if the account is off, or if it
+    was off since ``issued_at``, in seconds since 1970."""
     from schemas.errors import Invalid, NotFound
 
     try:
-        user: dict[str, Any] = await rpc.call("get_user", actor=user_id)
+        user: dict[str, Any] = await rpc.call("get_user", actor=user_id, issued_at=issued_at)
     except (NotFound, Invalid) as error:
         raise Unauthenticated("this account no longer exists") from error
     if not user.get("active", True):

@@ -22,6 +22,7 @@ from pydantic import (
 
 from schemas.labelsets import ClassName
 from schemas.payloads import Boxes, Classification, Kind, Polygons, Segments, Spans
+from schemas.people import Skills
 from schemas.world import Claim, DatasetSettings, Modality, Role, User
 
 MAX_ROWS = 5_000
@@ -115,6 +116,8 @@ class NewMember(Body):
 
     email: Email
     role: Role
+    skills: Skills | None = None
+    """What kinds of items the person is good for; as they are when left out."""
 
 
 # datasets ------------------------------------------------------------------------------------------------------------

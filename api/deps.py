@@ -18,6 +18,7 @@ from starlette.responses import Response
 from api.auth import Authenticator, LocalTokens, Principal
 from api.bodies import Id
 from api.errors import Refused
+from api.scopes import check_scope
 from schemas.caching import RateLimiter
 from schemas.errors import Invalid, Unauthenticated
 from schemas.settings import Settings
@@ -54,16 +55,19 @@ def get_rpc(request: Request) -> Rpc:
     return get_gateway(request).rpc
 
 
-_bearer = HTTPBearer(auto_error=False, description="The access token of POST /v1/auth/token, or of Supabase Auth.")
+_bearer = HTTPBearer(
+    auto_error=False, description="An access token of POST /v1/auth/token or of Supabase Auth, or a service token."
+)
 
 
 async def get_principal(request: Request, _scheme: Annotated[Any, Security(_bearer)]) -> Principal:
-    """Who asks. Raises :class:`Unauthenticated`."""
+    """Who asks. Raises :class:`Unauthenticated`, and ``missing-scope`` for a service token that is not for this."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated
     principal = await get_gateway(request).authenticator.authenticate(token.strip())
     request.state.user = principal.user_id
+    check_scope(principal.scopes, request.scope["route"].name, request.method)
     return principal
 
 
@@ -77,6 +81,8 @@ ItemId = Annotated[Id, Path(description="The item's id.")]
 LeaseId = Annotated[Id, Path(description="The lease's id.")]
 JobId = Annotated[Id, Path(description="The job's id.")]
 UserId = Annotated[Id, Path(description="The user's id.")]
+InvitationId = Annotated[Id, Path(description="The invitation's id.")]
+TokenId = Annotated[Id, Path(description="The service token's id.")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many at most.")]
 
 Parts = Annotated[Gateway, Depends(get_gateway)]

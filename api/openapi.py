@@ -18,7 +18,8 @@ not see looks the same as what does not exist (404)."""
 TAGS = [
     {"name": "auth", "description": "Signing in."},
     {"name": "datasets", "description": "Datasets, their labelsets, and what happened in them."},
-    {"name": "members", "description": "Who works in a dataset, and as what."},
+    {"name": "members", "description": "Who works in a dataset, and as what; invitations and accounts."},
+    {"name": "tokens", "description": "Service tokens, for programs."},
     {"name": "items", "description": "What is to be labelled."},
     {"name": "queue", "description": "Handing items out, and taking answers in."},
     {"name": "models", "description": "Drafts and similar items."},

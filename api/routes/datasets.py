@@ -1,4 +1,4 @@
-"""Datasets, their labelsets, their members and their audit log."""
+"""Datasets, their labelsets and their audit log."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Annotated
 from fastapi import Query
 from starlette.responses import Response
 
-from api.bodies import MAX_INTEGER, DatasetPatch, NewDataset, NewLabelset, NewMember
-from api.deps import Actor, DatasetId, Db, Limit, UserId, answer
+from api.bodies import MAX_INTEGER, DatasetPatch, NewDataset, NewLabelset
+from api.deps import Actor, DatasetId, Db, Limit, answer
 from api.making import labelset_params, make_dataset
 from api.routes import resource
 from schemas.labelsets import Labelset
-from schemas.world import Dataset, Event, Member
+from schemas.world import Dataset, Event
 
 router = resource("datasets", "/v1/datasets")
 
@@ -66,25 +66,6 @@ async def create_labelset(db: Db, actor: Actor, dataset_id: DatasetId, body: New
     """Change the classes or rules: a new version, from now on in force. Classes that are left out are retired, and
     answers that use them stay. A class keeps its ``key`` when it is renamed. Needs the role admin."""
     return answer(await db.call("create_labelset", actor=actor, dataset=dataset_id, **labelset_params(body)), 201)
-
-
-@router.get("/{dataset_id}/members", response_model=list[Member], tags=["members"], summary="List members")
-async def list_members(db: Db, actor: Actor, dataset_id: DatasetId) -> Response:
-    """Who works in a dataset, and as what."""
-    return answer(await db.call("list_members", actor=actor, dataset=dataset_id))
-
-
-@router.put("/{dataset_id}/members", response_model=Member, tags=["members"], summary="Add or change a member")
-async def add_member(db: Db, actor: Actor, dataset_id: DatasetId, body: NewMember) -> Response:
-    """Give somebody who has an account a role here. Needs the role admin."""
-    return answer(await db.call("add_member", actor=actor, dataset=dataset_id, email=body.email, role=body.role))
-
-
-@router.delete("/{dataset_id}/members/{user_id}", status_code=204, tags=["members"], summary="Remove a member")
-async def remove_member(db: Db, actor: Actor, dataset_id: DatasetId, user_id: UserId) -> Response:
-    """Take somebody's role away; their answers stay. Needs the role admin. The last admin stays."""
-    await db.call("remove_member", actor=actor, dataset=dataset_id, user=user_id)
-    return Response(status_code=204)
 
 
 @router.get("/{dataset_id}/activity", response_model=list[Event], summary="List what happened")

@@ -1,8 +1,9 @@
 """Who may do what: every route with the least role that it takes. Documentation and test data in one.
 
-``ANYBODY`` needs no token, ``SIGNED_IN`` any account; the others are roles in the dataset concerned, each of which may
-do what the ones before it may. To those without a role in a dataset it does not exist: they get 404 where a member with
-too small a role gets 403.
+``ANYBODY`` needs no token, ``SIGNED_IN`` any account, ``OWNER`` the first account of the installation; the others are
+roles in the dataset concerned, each of which may do what the ones before it may. To those without a role in a dataset it
+does not exist: they get 404 where a member with too small a role gets 403. ``docs/reference/authorisation.md`` is made
+from this table, ``test_authorisation.py`` asks the server whether it is true.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 ANYBODY = "anybody"
 SIGNED_IN = "signed in"
+OWNER = "owner"
 ANNOTATOR = "annotator"
 REVIEWER = "reviewer"
 ADMIN = "admin"
@@ -21,7 +23,7 @@ ADMIN = "admin"
 class Rule:
     """A route, the least role that may use it, and a request that succeeds for it.
 
-    ``{dataset}``, ``{item}``, ``{lease}``, ``{job}`` and ``{user}`` are filled in, in paths and bodies.
+    Words in braces are filled in, in paths and bodies, with what ``places`` of test_authorisation.py makes.
     """
 
     operation: str
@@ -39,6 +41,8 @@ class Rule:
 
 LABELSET = {"classes": [{"name": "positive"}, {"name": "negative"}, {"name": "mixed"}]}
 ANSWER = {"payload": {"labels": ["positive"]}, "labelset_version": 1}
+INVITED = {"email": "guest@example.org", "role": "reviewer"}
+SERVICE = {"name": "nightly import", "role": "admin", "scopes": ["read", "manage"]}
 FILE = {"file": ("reviews.csv", b"text\nA first row\n", "text/csv")}
 
 RULES: tuple[Rule, ...] = (
@@ -61,9 +65,21 @@ RULES: tuple[Rule, ...] = (
         "PUT",
         "/v1/datasets/{dataset}/members",
         ADMIN,
-        {"email": "newcomer@example.org", "role": "annotator"},
+        {"email": "{email}", "role": "annotator"},
     ),
     Rule("remove_member", "DELETE", "/v1/datasets/{dataset}/members/{user}", ADMIN, status=(204,)),
+    Rule("list_users", "GET", "/v1/users", OWNER),
+    Rule("deactivate_user", "POST", "/v1/users/{user}/deactivate", OWNER),
+    Rule("reactivate_user", "POST", "/v1/users/{user}/reactivate", OWNER),
+    Rule("create_invitation", "POST", "/v1/datasets/{dataset}/invitations", ADMIN, INVITED, (201,)),
+    Rule("list_invitations", "GET", "/v1/datasets/{dataset}/invitations", ADMIN),
+    Rule("delete_invitation", "DELETE", "/v1/datasets/{dataset}/invitations/{invitation}", ADMIN),
+    Rule("preview_invitation", "POST", "/v1/invitations/preview", ANYBODY, {"token": "x" * 43}, (409,)),
+    Rule("accept_invitation", "POST", "/v1/invitations/accept", ANYBODY, {"token": "x" * 43}, (409,)),
+    Rule("create_service_token", "POST", "/v1/datasets/{dataset}/tokens", ADMIN, SERVICE, (201,)),
+    Rule("list_service_tokens", "GET", "/v1/datasets/{dataset}/tokens", ADMIN),
+    Rule("renew_service_token", "POST", "/v1/datasets/{dataset}/tokens/{token}/renew", ADMIN, {}, (201,)),
+    Rule("delete_service_token", "DELETE", "/v1/datasets/{dataset}/tokens/{token}", ADMIN),
     Rule("list_activity", "GET", "/v1/datasets/{dataset}/activity", REVIEWER),
     Rule("create_items", "POST", "/v1/datasets/{dataset}/items", ADMIN, {"rows": [{"text": "a new text"}]}),
     Rule("import_file", "POST", "/v1/datasets/{dataset}/imports", ADMIN, status=(202,), options={"files": FILE}),

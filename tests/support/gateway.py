@@ -52,6 +52,11 @@ class House:
     def contract(self) -> Contract:
         return _contract()
 
+    @property
+    def owner(self) -> str:
+        """The role of whoever came first, and so owns the installation."""
+        return next(iter(self.people))
+
     async def person(self, name: str) -> Person:
         """Make an account and sign it in, without a password's cost."""
         user = await self.rpc.call("create_user", email=f"{name}@example.org", name=name)

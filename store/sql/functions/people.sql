@@ -1,22 +1,12 @@
--- Accounts, sign-in links, and who works in which dataset.
+-- Accounts and sign-in links.
 
 create or replace function labelcrew.user_json(p_user labelcrew.users) returns jsonb
 language sql stable set search_path = ''
 as $$
   select jsonb_build_object(
     'id', p_user.id, 'email', p_user.email, 'name', p_user.name, 'active', p_user.active,
-    'is_owner', p_user.is_owner, 'created_at', p_user.created_at
+    'is_owner', p_user.is_owner, 'kind', p_user.kind, 'created_at', p_user.created_at
   )
-$$;
-
-create or replace function labelcrew.member_json(p_dataset uuid, p_user uuid) returns jsonb
-language sql stable set search_path = ''
-as $$
-  select jsonb_build_object(
-    'user_id', u.id, 'email', u.email, 'name', u.name, 'role', m.role, 'created_at', m.created_at
-  )
-  from labelcrew.members m join labelcrew.users u on u.id = m.user_id
-  where m.dataset_id = p_dataset and m.user_id = p_user
 $$;
 
 -- The new account; the first of an installation is its owner. One at a time, so that there is one first.
@@ -63,6 +53,20 @@ as $$
   select labelcrew.user_json(labelcrew.insert_user(p_id, p_email, p_name, p_password_hash))
 $$;
 
+-- The account of `p_actor`, who is a person: what gives others access is not left to programs.
+create or replace function labelcrew.require_person(p_actor uuid) returns labelcrew.users
+language plpgsql stable set search_path = ''
+as $$
+declare
+  v_user labelcrew.users := labelcrew.require_user(p_actor);
+begin
+  if v_user.kind <> 'person' then
+    perform labelcrew.fail('forbidden', 'this is for people who sign in, not for service accounts');
+  end if;
+  return v_user;
+end
+$$;
+
 -- The account behind a token of somebody else's sign-in (Supabase), made at the first visit. Email and name follow the
 -- token, so most calls only read. An account of another id never becomes theirs, whatever email the token holds.
 create or replace function labelcrew_api.ensure_user(p_id uuid, p_email text, p_name text default '') returns jsonb
@@ -93,10 +97,19 @@ begin
 end
 $$;
 
-create or replace function labelcrew_api.get_user(p_actor uuid) returns jsonb
-language sql stable security definer set search_path = ''
+-- `p_issued_at`, in seconds since 1970, is when the session was begun by which the person asks: one from before the
+-- account was last switched off does not come back to life when the account does.
+create or replace function labelcrew_api.get_user(p_actor uuid, p_issued_at float8 default null) returns jsonb
+language plpgsql stable security definer set search_path = ''
 as $$
-  select labelcrew.user_json(labelcrew.require_user(p_actor))
+declare
+  v_user labelcrew.users := labelcrew.require_user(p_actor);
+begin
+  if to_timestamp(p_issued_at) < v_user.signed_out_at then
+    perform labelcrew.fail('unauthenticated', 'this session was ended; sign in again');
+  end if;
+  return labelcrew.user_json(v_user);
+end
 $$;
 
 -- For checking a password; null when nobody has this email. `password_hash` is null for accounts without one.
@@ -156,7 +169,7 @@ declare
   v_now timestamptz := labelcrew.now();
   v_expires_at timestamptz := v_now + make_interval(secs => p_ttl_seconds);
 begin
-  perform labelcrew.require_user(p_user);
+  perform labelcrew.require_person(p_user);
   delete from labelcrew.login_links l where l.expires_at <= v_now;
   insert into labelcrew.login_links (token_hash, user_id, expires_at) values (p_token_hash, p_user, v_expires_at);
   return jsonb_build_object('expires_at', v_expires_at);
@@ -176,81 +189,5 @@ begin
     perform labelcrew.fail('link-used', 'this sign-in link was used or has expired');
   end if;
   return labelcrew.user_json(labelcrew.require_user(v_user));
-end
-$$;
-
-create or replace function labelcrew_api.list_members(p_actor uuid, p_dataset uuid) returns jsonb
-language plpgsql stable security definer set search_path = ''
-as $$
-begin
-  perform labelcrew.require_role(p_actor, p_dataset);
-  return (
-    select coalesce(jsonb_agg(labelcrew.member_json(m.dataset_id, m.user_id) order by m.created_at, m.user_id), '[]')
-    from labelcrew.members m where m.dataset_id = p_dataset
-  );
-end
-$$;
-
--- Refuses to take the role of admin from the last one. The dataset's row is locked by the caller, so two admins cannot
--- demote each other at once.
-create or replace function labelcrew.keep_an_admin(p_dataset uuid, p_leaving uuid) returns void
-language plpgsql set search_path = ''
-as $$
-begin
-  if labelcrew.role_of(p_leaving, p_dataset) = 'admin' and not exists (
-    select from labelcrew.members m join labelcrew.users u on u.id = m.user_id
-    where m.dataset_id = p_dataset and m.role = 'admin' and m.user_id <> p_leaving and u.active
-  ) then
-    perform labelcrew.fail('last-admin', 'nobody else is admin of this dataset');
-  end if;
-end
-$$;
-
--- Gives an account a role, or another role. People who never signed in have no account yet.
-create or replace function labelcrew_api.add_member(p_actor uuid, p_dataset uuid, p_email text, p_role text)
-returns jsonb
-language plpgsql volatile security definer set search_path = ''
-as $$
-declare
-  v_user uuid;
-begin
-  perform labelcrew.require_role(p_actor, p_dataset, 'admin');
-  if labelcrew.rank_of(p_role) is null then
-    perform labelcrew.fail('invalid', format('no such role: %s', p_role),
-      p_hint => 'Use annotator, reviewer, super_reviewer or admin.');
-  end if;
-  select u.id into v_user from labelcrew.users u where lower(u.email) = lower(btrim(p_email));
-  if not found then
-    perform labelcrew.fail('not-found', 'nobody with this email has an account here',
-      p_hint => 'Let them sign in once, or make an account for them with `labelcrew user add`.');
-  end if;
-  perform from labelcrew.datasets d where d.id = p_dataset for no key update;
-  if p_role <> 'admin' then
-    perform labelcrew.keep_an_admin(p_dataset, v_user);
-  end if;
-  insert into labelcrew.members as m (dataset_id, user_id, role) values (p_dataset, v_user, p_role)
-  on conflict (dataset_id, user_id) do update set role = excluded.role;
-  perform labelcrew.record_event(p_dataset, p_actor, 'member_added', v_user, jsonb_build_object('role', p_role));
-  return labelcrew.member_json(p_dataset, v_user);
-end
-$$;
-
--- Admins remove anybody; everybody may leave.
-create or replace function labelcrew_api.remove_member(p_actor uuid, p_dataset uuid, p_user uuid) returns jsonb
-language plpgsql volatile security definer set search_path = ''
-as $$
-declare
-  v_member jsonb;
-begin
-  perform labelcrew.require_role(p_actor, p_dataset, case when p_actor = p_user then 'annotator' else 'admin' end);
-  perform from labelcrew.datasets d where d.id = p_dataset for no key update;
-  v_member := labelcrew.member_json(p_dataset, p_user);
-  if v_member is null then
-    perform labelcrew.fail('not-found', 'no such member of this dataset', jsonb_build_object('user', p_user));
-  end if;
-  perform labelcrew.keep_an_admin(p_dataset, p_user);
-  delete from labelcrew.members m where m.dataset_id = p_dataset and m.user_id = p_user;
-  perform labelcrew.record_event(p_dataset, p_actor, 'member_removed', p_user);
-  return v_member;
 end
 $$;
