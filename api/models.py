@@ -7,9 +7,8 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from schemas.settings import Settings
+from schemas.settings import LOCAL_MODEL, Settings
 
-LOCAL_MODEL = "local/minilm-l6"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 

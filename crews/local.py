@@ -16,6 +16,7 @@ from schemas.errors import error_of
 from schemas.labeling import Example, PrelabelInput
 from schemas.labelsets import Labelset
 from schemas.payloads import Classification, Payload, Span, Spans
+from schemas.settings import LOCAL_MODEL
 from schemas.world import Alternative, Draft, DraftError, Route, Usage
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-NAME = "local/minilm-l6"
 BATCH = 512
 SHOWN_ALTERNATIVES = 5
 QUOTED_CHARACTERS = 90
@@ -64,7 +64,7 @@ class LocalModel:
     @property
     def name(self) -> str:
         """Always ``local/minilm-l6``."""
-        return NAME
+        return LOCAL_MODEL
 
     @property
     def batch_size(self) -> int:
@@ -160,7 +160,7 @@ class LocalModel:
             error = DraftError(code="no-training-data", detail=NO_SPANS_YET)
             return [
                 Draft(
-                    item_id=item.item_id, payload=None, model=NAME, labelset_version=self._labelset.version,
+                    item_id=item.item_id, payload=None, model=LOCAL_MODEL, labelset_version=self._labelset.version,
                     route="local", route_reason=NO_SPANS_YET, error=error,
                 )
                 for item in items
@@ -188,7 +188,7 @@ class LocalModel:
             probability=_rounded(probability),
             alternatives=ranked,
             rationale=reason,
-            model=NAME,
+            model=LOCAL_MODEL,
             labelset_version=self._labelset.version,
             route=route,
             route_reason=why,

@@ -18,7 +18,7 @@ from schemas.errors import error_of
 from schemas.labeling import Example, Labeler, PrelabelInput
 from schemas.labelsets import Labelset
 from schemas.payloads import parse_payload
-from schemas.settings import Settings
+from schemas.settings import LOCAL_MODEL, Settings
 from schemas.spending import Spend
 from schemas.world import Draft
 from store.rpc import Rpc
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from crews.models import Clients
     from learning.student import Student
 
-LOCAL_MODEL = "local/minilm-l6"
 REASONS = 4_000
 """Verified items that the embedded model may name as its reason."""
 SHOTS = 8
@@ -79,7 +78,7 @@ async def labeler_for_dataset(
     first = by_route.get("llm") or unjudged()
     inner = language_model(
         name, labelset, found["guidelines"], settings,
-        client=_clients_of(rpc, settings).get(name),
+        client=clients_of(rpc, settings).get(name),
         spend=spend,
         examples_for=_examples_from(rpc, actor, dataset) if verified else None,
         threshold=found["settings"].get("crew_threshold", 0.5),
@@ -240,7 +239,7 @@ def _differs(draft: Draft, old: dict[str, Any]) -> bool:
     return bool(abs((draft.probability or 0.0) - old["probability"]) > CHANGED)
 
 
-def _clients_of(rpc: Rpc, settings: Settings) -> Clients:
+def clients_of(rpc: Rpc, settings: Settings) -> Clients:
     """The clients of this event loop and these settings, which share limits and the completion cache."""
     from crews.models import Clients
     from store.cache import caches_of

@@ -10,11 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from schemas.errors import Invalid, error_of
 from schemas.labelsets import Labelset
-from schemas.settings import Settings
+from schemas.settings import LOCAL_MODEL, Settings
 from schemas.world import JobEstimate
 from store.rpc import Rpc
 
-LOCAL_MODEL = "local/minilm-l6"
 OPEN_STATES = ["new", "drafted", "returned"]
 SAMPLE = 40
 """Items that an estimate looks at."""

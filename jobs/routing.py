@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from schemas.errors import error_of
 from schemas.labelsets import Labelset
-from schemas.settings import Settings
+from schemas.settings import LOCAL_MODEL, Settings
 from schemas.spending import Spend
 from schemas.world import JobEstimate
 from store.rpc import Rpc
@@ -36,7 +36,7 @@ async def routed_labeler(
     """The labeler that chooses a route for every item of a dataset. With an embedded ``model`` the choice is between the
     student and people. Raises ``no-labelset``, ``unknown-model``."""
     from crews.routing import RoutedLabeler
-    from jobs.labelers import LOCAL_MODEL, labeler_for_dataset
+    from jobs.labelers import labeler_for_dataset
 
     student = await labeler_for_dataset(rpc, settings, actor, dataset, model=LOCAL_MODEL)
     rates = await rates_here(rpc, settings, actor, dataset, model)

@@ -20,11 +20,11 @@ from jobs.vectors import Vectors, embed_texts, embedder, save_vectors, unpack_ve
 from schemas.errors import LabelCrewError
 from schemas.labelsets import Labelset
 from schemas.payloads import Classification, Payload, Spans, parse_payload
+from schemas.settings import LOCAL_MODEL
 from store.rpc import Rpc
 
 log = structlog.get_logger("students")
 
-LOCAL_MODEL = "local/minilm-l6"
 MOST_ROWS = 20_000
 POOL = 4_000
 POOL_KEEPS_S = 60.0

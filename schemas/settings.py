@@ -12,6 +12,9 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+LOCAL_MODEL = "local/minilm-l6"
+"""The embedded model: what drafts where no key and no other model is set."""
+
 
 class Settings(BaseSettings):
     """Read from the environment only; a ``.env`` file is never read behind the user's back. Empty means not set."""
@@ -117,7 +120,7 @@ class Settings(BaseSettings):
         """The model that drafts when nobody names one."""
         if self.model:
             return self.model
-        return "gpt-4.1-mini" if self.openai_api_key or self.openai_base_url else "local/minilm-l6"
+        return "gpt-4.1-mini" if self.openai_api_key or self.openai_base_url else LOCAL_MODEL
 
 
 @lru_cache(maxsize=1)

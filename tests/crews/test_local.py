@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from crews.local import NAME, LocalModel, local_model
+from crews.local import LocalModel, local_model
 from learning.embedding import load_embedder
 from schemas.errors import Invalid, LabelCrewError
 from schemas.labeling import Example, Labeler, PrelabelInput
 from schemas.labelsets import LabelClass, Labelset, check_payload
 from schemas.payloads import Classification, Span, Spans
+from schemas.settings import LOCAL_MODEL
 from tests.support.shared_data import shared_data, shared_rows
 
 BANK = Labelset.of(["lost_card", "top_up", "exchange_rate"])
@@ -46,7 +47,7 @@ async def test_class_names_alone_give_drafts_with_probability_reason_and_route()
     assert [draft.item_id for draft in drafts] == ["1", "2", "3", "4"]
     assert [draft.payload for draft in drafts[:3]] == [Classification(labels=(c,)) for c in BANK.keys]
     for draft in drafts:
-        assert draft.model == model.name == NAME == "local/minilm-l6"
+        assert draft.model == model.name == LOCAL_MODEL == "local/minilm-l6"
         assert draft.route == "local"
         assert "class names" in draft.route_reason
         assert draft.usage.cost_usd == 0
