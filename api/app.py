@@ -19,12 +19,42 @@ from api import VERSION, errors, middleware, openapi, web
 from api.auth import Authenticator, LocalTokens, ServiceTokens, TokenVerifier, local_secret
 from api.deps import Gateway
 from api.observability import MeasuredRpc, Metrics
-from api.routes import auth, datasets, export, invitations, items, jobs, learning, members, models, ops, queue, tokens
+from api.routes import (
+    auth,
+    datasets,
+    export,
+    hints,
+    invitations,
+    items,
+    jobs,
+    learning,
+    members,
+    models,
+    ops,
+    queue,
+    scorecards,
+    tokens,
+)
 from schemas.settings import Settings
 from store.cache import caches_of
 from store.rpc import Rpc
 
-ROUTERS = (auth, datasets, members, invitations, tokens, items, queue, models, jobs, learning, export, ops)
+ROUTERS = (
+    auth,
+    datasets,
+    members,
+    invitations,
+    tokens,
+    scorecards,
+    items,
+    queue,
+    models,
+    hints,
+    jobs,
+    learning,
+    export,
+    ops,
+)
 
 EXPOSED_HEADERS = [
     "X-Request-ID", "Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Content-Disposition",

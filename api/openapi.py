@@ -23,6 +23,7 @@ TAGS = [
     {"name": "items", "description": "What is to be labelled."},
     {"name": "queue", "description": "Handing items out, and taking answers in."},
     {"name": "models", "description": "Drafts and similar items."},
+    {"name": "guidance", "description": "Hints about one item, and the chat with the assistant."},
     {"name": "jobs", "description": "Work in the background."},
     {"name": "learning", "description": "How the learning goes, and which drafts may skip the human."},
     {"name": "export", "description": "The labels, as a file."},

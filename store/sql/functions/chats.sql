@@ -1,0 +1,116 @@
+-- The chat with the assistant: a history for each person and item (or for the dataset as a whole). Nobody reads another's.
+
+-- The role of who asks. An item must be of the dataset.
+create or replace function labelcrew.require_chat(p_actor uuid, p_dataset uuid, p_item uuid) returns text
+language plpgsql stable set search_path = ''
+as $$
+declare
+  v_role text := labelcrew.require_role(p_actor, p_dataset);
+begin
+  if p_item is not null and not exists (select from labelcrew.items where id = p_item and dataset_id = p_dataset) then
+    perform labelcrew.fail('not-found', 'no such item', jsonb_build_object('item', p_item));
+  end if;
+  return v_role;
+end
+$$;
+
+create or replace function labelcrew.chat_message_json(m labelcrew.chat_messages) returns jsonb
+language sql stable
+as $$
+  select jsonb_build_object(
+    'id', (m).id, 'item_id', (m).item_id, 'role', (m).role, 'content', (m).content, 'data', (m).data,
+    'created_at', (m).created_at
+  )
+$$;
+
+-- All that an answer starts from, in one call: the dataset, the open item and the newest messages, oldest first. Raises
+-- `blind-item`.
+create or replace function labelcrew_api.get_chat_basis(
+  p_actor uuid, p_dataset uuid, p_item uuid default null, p_limit int default 12
+) returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_role text := labelcrew.require_chat(p_actor, p_dataset, p_item);
+  v_item labelcrew.items;
+begin
+  if p_item is not null then
+    select * into v_item from labelcrew.items where id = p_item;
+    perform labelcrew.refuse_blind(v_item);
+  end if;
+  return jsonb_build_object(
+    'dataset', (select labelcrew.dataset_json(d, v_role) from labelcrew.datasets d where d.id = p_dataset),
+    'item', labelcrew.item_json_of(p_item),
+    'messages', (
+      select coalesce(jsonb_agg(labelcrew.chat_message_json(m) order by m.number), '[]')
+      from (
+        select m.* from labelcrew.chat_messages m
+        where m.dataset_id = p_dataset and m.user_id = p_actor and m.item_id is not distinct from p_item
+        order by m.number desc limit least(greatest(p_limit, 0), 100)
+      ) m
+    )
+  );
+end
+$$;
+
+-- One message of a history. Returns it.
+create or replace function labelcrew_api.add_chat_message(
+  p_actor uuid, p_dataset uuid, p_role text, p_content text, p_item uuid default null, p_data jsonb default '{}'
+) returns jsonb
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  v_new labelcrew.chat_messages;
+begin
+  perform labelcrew.require_chat(p_actor, p_dataset, p_item);
+  if p_role not in ('user', 'assistant') or coalesce(length(p_content), 0) > 100000 then
+    perform labelcrew.fail('invalid', 'a message is of the user or the assistant, and has at most 100000 characters');
+  end if;
+  insert into labelcrew.chat_messages (dataset_id, user_id, item_id, role, content, data)
+  values (p_dataset, p_actor, p_item, p_role, coalesce(p_content, ''), coalesce(p_data, '{}'))
+  returning * into v_new;
+  return labelcrew.chat_message_json(v_new);
+end
+$$;
+
+-- One's own history about an item, or about the dataset: {messages, next}, oldest first. `p_before` is the `next` of the
+-- page after.
+create or replace function labelcrew_api.list_chat_messages(
+  p_actor uuid, p_dataset uuid, p_item uuid default null, p_before bigint default null, p_limit int default 50
+) returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_limit int := least(greatest(coalesce(p_limit, 50), 1), 500);
+begin
+  perform labelcrew.require_chat(p_actor, p_dataset, p_item);
+  return (
+    select jsonb_build_object(
+      'messages', coalesce(jsonb_agg(labelcrew.chat_message_json(m) order by m.number), '[]'),
+      'next', case when count(*) = v_limit then min(m.number) end
+    )
+    from (
+      select m.* from labelcrew.chat_messages m
+      where m.dataset_id = p_dataset and m.user_id = p_actor and m.item_id is not distinct from p_item
+        and (p_before is null or m.number < p_before)
+      order by m.number desc limit v_limit
+    ) m
+  );
+end
+$$;
+
+-- Forgets one's own history about an item, or about the dataset. Returns how many messages there were.
+create or replace function labelcrew_api.delete_chat_messages(p_actor uuid, p_dataset uuid, p_item uuid default null)
+returns jsonb
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  v_count int;
+begin
+  perform labelcrew.require_chat(p_actor, p_dataset, p_item);
+  delete from labelcrew.chat_messages m
+  where m.dataset_id = p_dataset and m.user_id = p_actor and m.item_id is not distinct from p_item;
+  get diagnostics v_count = row_count;
+  return to_jsonb(v_count);
+end
+$$;
