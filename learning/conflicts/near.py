@@ -43,8 +43,8 @@ def nearest_answers(
         best, close = np.take_along_axis(best, order, axis=1), np.take_along_axis(close, order, axis=1)
         for row, columns, similarities in zip(block, best, close, strict=True):
             near = [
-                Near(items[known[column]], float(min(similarity, 1.0)))
+                Near(items[int(known[column])], float(min(similarity, 1.0)))
                 for column, similarity in zip(columns, similarities, strict=True)
                 if np.isfinite(similarity)
             ]
-            yield items[row], near
+            yield items[int(row)], near

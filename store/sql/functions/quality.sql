@@ -60,15 +60,15 @@ as $$
   ) x
 $$;
 
--- How people work, oldest answer first: {user, item, lead_ms, length, payload, final, level} of the newest `p_limit`
--- answers that people gave at level 1. `final` is the answer that counts where others had a part in it: a reviewer's
--- decision, or that of several people; null where the answer decided alone.
+-- How people work, oldest answer first: {user, item, lead_ms, length, payload, current, final, decided} of the newest
+-- `p_limit` answers that people gave at level 1. `final` is the answer that counts where others had a part in it: a
+-- reviewer's decision (then `decided`), or that of several people; null where the answer decided alone.
 create or replace function labelcrew_api.list_paces(p_dataset uuid, p_limit int default 50000) returns json
 language sql stable security definer set search_path = '' set statement_timeout = '60s'
 as $$
   select coalesce(json_agg(json_build_object(
     'user', x.user_id, 'item', x.item_id, 'lead_ms', x.lead_time_ms, 'length', coalesce(length(i.text), 0),
-    'payload', x.payload, 'final', case when f.id <> x.id then f.payload
+    'payload', x.payload, 'current', x.current, 'decided', coalesce(f.level > 1, false), 'final', case when f.id <> x.id then f.payload
       when exists (
         select from labelcrew.annotations o where o.item_id = x.item_id and o.current and o.user_id <> x.user_id
       ) then f.payload end
@@ -95,8 +95,9 @@ as $$
   where m.seen_at is null or m.seen_at < v.changed_at
 $$;
 
--- Answered items that changed after `p_since`, newest first, each with its nearest verified neighbours:
--- [{id, text, length, payload, near: [{id, text, length, payload, similarity}]}]. None without a vector.
+-- Answered items that changed after `p_since`, and those whose open conflict rests on one of them, each with its nearest
+-- verified neighbours: [{id, text, length, payload, near: [{id, text, length, payload, similarity}]}]. None without a
+-- vector.
 create or replace function labelcrew_api.list_changed_answers(p_dataset uuid, p_since timestamptz, p_limit int default 200)
 returns jsonb
 language plpgsql security definer set search_path = '' set statement_timeout = '60s'
@@ -115,15 +116,26 @@ begin
       )
     ) order by x.updated_at desc), '[]')
     from (
+      with changed as (
+        select i.id from unnest(array['annotated', 'reviewed', 'verified']) s (state) cross join lateral (
+          select i.id, i.updated_at from labelcrew.items i
+          where i.dataset_id = p_dataset and i.state = s.state and i.updated_at > coalesce(p_since, '-infinity')
+          order by i.updated_at desc, i.seq desc limit least(greatest(p_limit, 1), 1000)
+        ) i
+        order by i.updated_at desc limit least(greatest(p_limit, 1), 1000)
+      ), resting as (
+        select c.item_id as id
+        from labelcrew.conflicts c
+          cross join lateral jsonb_array_elements(
+            case when jsonb_typeof(c.evidence -> 'items') = 'array' then c.evidence -> 'items' else '[]' end) e
+        where c.dataset_id = p_dataset and c.state = 'open' and c.kind in ('near_duplicates', 'neighbour_disagreement')
+          and e.value ->> 'id' in (select w.id::text from changed w)
+      )
       select i.id, i.text, a.payload, e.vector, i.updated_at
-      from unnest(array['annotated', 'reviewed', 'verified']) s (state) cross join lateral (
-        select i.* from labelcrew.items i
-        where i.dataset_id = p_dataset and i.state = s.state and i.updated_at > coalesce(p_since, '-infinity')
-        order by i.updated_at desc, i.seq desc limit least(greatest(p_limit, 1), 1000)
-      ) i
+      from (select id from changed union select id from resting) w
+        join labelcrew.items i on i.id = w.id
         join labelcrew.annotations a on a.id = i.annotation_id
         join labelcrew.embeddings e on e.item_id = i.id
-      order by i.updated_at desc limit least(greatest(p_limit, 1), 1000)
     ) x
   );
 end
