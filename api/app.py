@@ -20,6 +20,7 @@ from api.auth import Authenticator, LocalTokens, ServiceTokens, TokenVerifier, l
 from api.deps import Gateway
 from api.observability import MeasuredRpc, Metrics
 from api.routes import (
+    audit,
     auth,
     datasets,
     export,
@@ -53,6 +54,7 @@ ROUTERS = (
     jobs,
     learning,
     export,
+    audit,
     ops,
 )
 

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.errors import Refused, problem
 from api.observability import Metrics
 from schemas.errors import REGISTRY, TooLarge
+from store.rpc import request_id as served_request
 
 log = structlog.get_logger("access")
 
@@ -58,6 +59,7 @@ class Gate:
         state["request_id"] = request_id
         # Each request runs in a task of its own, so this holds for its log lines alone, wherever they are written.
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        served = served_request.set(request_id)
         status = 500
         started = False
 
@@ -82,6 +84,7 @@ class Gate:
             failed = problem(500, entry.code, entry.meaning, hint=entry.hint, request_id=request_id)
             await failed(scope, receive, send_with_headers)
         finally:
+            served_request.reset(served)
             self._record(scope, status, time.perf_counter() - began, request_id, state)
 
     def _record(self, scope: Scope, status: int, seconds: float, request_id: str, state: dict[str, Any]) -> None:

@@ -26,6 +26,7 @@ TAGS = [
     {"name": "guidance", "description": "Hints about one item, and the chat with the assistant."},
     {"name": "jobs", "description": "Work in the background."},
     {"name": "learning", "description": "How the learning goes, and which drafts may skip the human."},
+    {"name": "audit", "description": "Whether the audit log is as it was written."},
     {"name": "export", "description": "The labels, as a file."},
     {"name": "operations", "description": "For those who run the server."},
 ]

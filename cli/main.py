@@ -21,10 +21,12 @@ app = typer.Typer(
 )
 user_app = typer.Typer(help="People who may sign in.", no_args_is_help=True)
 db_app = typer.Typer(help="The database.", no_args_is_help=True)
+audit_app = typer.Typer(help="The audit log.", no_args_is_help=True)
 jobs_app = typer.Typer(help="Durable jobs.", no_args_is_help=True)
 app.add_typer(user_app, name="user")
 app.add_typer(db_app, name="db")
 app.add_typer(jobs_app, name="jobs")
+app.add_typer(audit_app, name="audit")
 
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Folder of the embedded database.", show_default="~/.labelcrew")
@@ -238,6 +240,32 @@ def user_token(
     from cli.users import run_token
 
     run_token(email, hours=hours, data_dir=data_dir)
+
+
+@audit_app.command("verify")
+def audit_verify(
+    dataset: Annotated[str | None, typer.Argument(help="Name or id of the dataset.", show_default="all")] = None,
+    file: Annotated[Path | None, typer.Option(help="Check an exported log instead of the database.")] = None,
+    expect: Annotated[str | None, typer.Option(help="A head that was noted earlier: it must be found again.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Check that no event was changed, removed or added since it was sealed; status 1 if one was."""
+    from cli.audit import run_verify
+
+    if not run_verify(dataset, file=file, expect=expect, data_dir=data_dir):
+        raise typer.Exit(1)
+
+
+@audit_app.command("export")
+def audit_export(
+    dataset: Annotated[str, typer.Argument(help="Name or id of the dataset.")],
+    out: Annotated[Path, typer.Option(help="File to write, a line of JSON an event.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Write a dataset's audit log, with its seals, to a file."""
+    from cli.audit import run_export
+
+    run_export(dataset, to=out, data_dir=data_dir)
 
 
 @db_app.command("migrate")

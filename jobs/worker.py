@@ -1,6 +1,6 @@
 """The worker process: picks up queued jobs, runs their workflows, takes over from dead workers, keeps students fresh.
 
-Start as many as there is work for, on any machine that reaches the database: they share one queue. Four small loops
+Start as many as there is work for, on any machine that reaches the database: they share one queue. Small loops
 run beside the workflows:
 
 * *begin*: a queued job becomes a durable workflow whose id is the job's id and run number, so that two workers that
@@ -8,7 +8,8 @@ run beside the workflows:
 * *beat*: says that this process is alive, and takes over the workflows of processes that fell silent;
 * *learn*: retrains a dataset's student when people have verified more (jobs/students.py), and decides about licences
   when people have answered their audits (jobs/auto_accepting.py);
-* *wait*: until somebody asks it to stop.
+* *wait*: until somebody asks it to stop;
+* *seal*: seals what was written to the audit log (jobs/sealing.py).
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ BEGIN_EVERY_S = 0.3
 BEAT_EVERY_S = 5.0
 SILENT_S = 20
 LEARN_EVERY_S = 1.0
+SEAL_EVERY_S = 2.0
 WORKFLOW_VERSION = "1"
 """Pinned, so that a restart with newer code recovers what older code began; raise it when a workflow's steps change."""
 
@@ -74,6 +76,7 @@ async def run_worker(settings: Settings, rpc: Rpc, system_database_url: str, *, 
             _every(BEGIN_EVERY_S, stop, lambda: _begin_jobs(rpc)),
             _every(BEAT_EVERY_S, stop, lambda: _beat(rpc, executor)),
             _every(LEARN_EVERY_S, stop, _learn),
+            _every(SEAL_EVERY_S, stop, lambda: _seal(rpc)),
         ]
         await asyncio.gather(*loops)
         with contextlib.suppress(LabelCrewError):
@@ -143,6 +146,12 @@ def _is_gone(info: dict[str, object]) -> bool:
     except PermissionError:
         return False
     return False
+
+
+async def _seal(rpc: Rpc) -> None:
+    from jobs.sealing import seal
+
+    await seal(rpc)
 
 
 async def _learn() -> None:

@@ -257,6 +257,12 @@ class Event(World):
     kind: str
     subject_id: str | None = None
     data: dict[str, Any] = Field(default_factory=dict)
+    before: dict[str, Any] | None = None
+    """What changed of the subject: its fields as they were; None where that was not noted."""
+    after: dict[str, Any] | None = None
+    """The same fields as they became."""
+    request_id: str | None = None
+    """Of the request that did it; None when a worker did."""
     created_at: datetime
 
 

@@ -22,9 +22,15 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait
 
 from schemas.errors import Invalid, Unavailable, error_of
 from store.errors import TRANSIENT, TURNED_AWAY, from_psycopg, unavailable, unknown_function
+from store.rpc import request_id
 
 STATEMENT_SECONDS = 30.0
 CONNECT_SECONDS = 10
+
+REQUEST = "request id"
+"""Name of the parameter of a statement that holds it; no parameter of a function can have it."""
+NAMED = " from (select pg_catalog.set_config('labelcrew.request_id', {}, true)) _"
+"""Set before the function runs, and gone with its transaction, in the same round trip."""
 
 CATALOGUE = """
 select p.proname, p.provolatile <> 'v',
@@ -45,6 +51,8 @@ class _Function:
 @dataclass(frozen=True, slots=True)
 class _Statement:
     query: sql.Composed
+    named: sql.Composed
+    """The same, telling the id of the request that is being served; as `request_id`."""
     jsonb: tuple[str, ...]
     """Parameters to wrap as jsonb."""
     reads_only: bool
@@ -95,6 +103,8 @@ class PostgresRpc:
         try:
             for name in statement.jsonb:
                 params[name] = Jsonb(params[name], dumps=orjson.dumps)
+            if (named := request_id.get()) is not None:
+                params[REQUEST] = named
             try:
                 return await self._execute(statement, params, timeout)
             except psycopg.Error as failure:
@@ -114,14 +124,15 @@ class PostgresRpc:
 
     async def _execute(self, statement: _Statement, params: dict[str, Any], timeout: float | None) -> Any:  # noqa: ASYNC109
         connection = await self._take()
+        query = statement.named if REQUEST in params and not statement.reads_only else statement.query
         try:
             if timeout is None:
-                cursor = await connection.execute(statement.query, params, prepare=True)
+                cursor = await connection.execute(query, params, prepare=True)
                 row = await cursor.fetchone()
             else:
                 async with connection.transaction():
                     await connection.execute("select set_config('statement_timeout', %s, true)", [f"{timeout:.3f}s"])
-                    cursor = await connection.execute(statement.query, params, prepare=True)
+                    cursor = await connection.execute(query, params, prepare=True)
                     row = await cursor.fetchone()
         finally:
             await self._pool.putconn(connection)
@@ -160,8 +171,9 @@ class PostgresRpc:
         query = sql.SQL("select {}.{}({})").format(
             sql.Identifier("labelcrew_api"), sql.Identifier(function), sql.SQL(", ").join(arguments)
         )
+        named = query + sql.SQL(NAMED).format(sql.Placeholder(REQUEST))
         jsonb = tuple(name for name in names if entry.types[name] == "jsonb")
-        statement = _Statement(query, jsonb, entry.reads_only)
+        statement = _Statement(query, named, jsonb, entry.reads_only)
         self._statements[function, names] = statement
         return statement
 

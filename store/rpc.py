@@ -6,7 +6,11 @@ SQL functions with the same privileges, and raise the same errors.
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import Any, Protocol
+
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""The id of the request that is being served, if one is: the events that its calls record carry it."""
 
 
 class Rpc(Protocol):

@@ -16,6 +16,7 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait
 
 from schemas.errors import ConfigurationError, Invalid, LabelCrewError, Unavailable
 from store.errors import TRANSIENT, translated, unknown_function
+from store.rpc import request_id
 
 if TYPE_CHECKING:
     from postgrest import AsyncPostgrestClient
@@ -74,7 +75,10 @@ class SupabaseRpc:
         from postgrest import APIError
 
         try:
-            return (await self._api.rpc(function, body).execute()).data
+            calling = self._api.rpc(function, body)
+            if (named := request_id.get()) is not None:
+                calling.request.headers["X-LabelCrew-Request-ID"] = named
+            return (await calling.execute()).data
         except APIError as failure:
             raise _error_of(failure.code, failure.message, failure.details, failure.hint, function, body) from None
 

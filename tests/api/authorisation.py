@@ -112,5 +112,8 @@ RULES: tuple[Rule, ...] = (
     Rule("get_consensus", "GET", "/v1/datasets/{dataset}/consensus", REVIEWER),
     Rule("get_licence", "GET", "/v1/datasets/{dataset}/licence", ANNOTATOR),
     Rule("revoke_licence", "POST", "/v1/datasets/{dataset}/licence/revoke", ADMIN, {"reason": "it was a trial"}),
+    Rule("get_audit", "GET", "/v1/datasets/{dataset}/audit", ADMIN),
+    Rule("verify_audit", "GET", "/v1/datasets/{dataset}/audit/check", ADMIN),
+    Rule("export_audit", "GET", "/v1/datasets/{dataset}/audit/export", ADMIN),
     Rule("export_items", "GET", "/v1/datasets/{dataset}/export", REVIEWER),
 )

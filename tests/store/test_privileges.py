@@ -85,6 +85,24 @@ def test_nobody_else_may_touch_a_table_or_a_sequence(database_dsn: str, role: st
         assert names(database_dsn, inside) == ["False"]
 
 
+APPEND_ONLY = ("events", "event_seals")
+
+
+@pytest.mark.parametrize("table", APPEND_ONLY)
+def test_nothing_in_the_database_changes_what_is_append_only(database_dsn: str, table: str) -> None:
+    changing = rf"(update|delete\s+from|truncate|alter\s+table)\s+(only\s+)?labelcrew\.{table}\M"
+    wrong = f"select p.oid::regprocedure from pg_proc p where {OURS} and p.prosrc ~* '{changing}'"
+    assert names(database_dsn, wrong) == []
+    guards = f"""
+        select string_agg(pg_get_triggerdef(t.oid), ' ') from pg_trigger t
+        where t.tgrelid = 'labelcrew.{table}'::regclass and t.tgenabled = 'O'
+          and t.tgfoid = 'labelcrew.refuse_change'::regproc
+    """
+    [guard] = names(database_dsn, guards)
+    assert "BEFORE DELETE OR UPDATE ON" in guard
+    assert "BEFORE TRUNCATE ON" in guard
+
+
 def test_direct_connections_may_read_no_table(database_dsn: str) -> None:
     with psycopg.connect(database_dsn) as connection:
         connection.execute("set role labelcrew_service")

@@ -69,14 +69,17 @@ begin
 end
 $$;
 
--- One line in the audit log. `p_kind` is noun_verb: item_claimed, job_created.
+-- One line in the audit log. `p_kind` is noun_verb: item_claimed, job_created. What this transaction has changed of the
+-- subject goes with it (labelcrew.note_change).
 create or replace function labelcrew.record_event(
   p_dataset uuid, p_actor uuid, p_kind text, p_subject uuid default null, p_data jsonb default '{}'
 ) returns void
 language sql set search_path = ''
 as $$
-  insert into labelcrew.events (dataset_id, actor_id, kind, subject_id, data)
-  values (p_dataset, p_actor, p_kind, p_subject, p_data);
+  insert into labelcrew.events (dataset_id, actor_id, kind, subject_id, data, before, after)
+  select p_dataset, p_actor, p_kind, p_subject, p_data, c.noted -> 'before', c.noted -> 'after'
+  from (select nullif(current_setting('labelcrew.changed', true), '')::jsonb) n (noted)
+    left join lateral (select n.noted where n.noted ->> 'subject' = p_subject::text) c on true
 $$;
 
 -- Which migrations and functions this database has; compared with what the program brings (store/migrate.py).

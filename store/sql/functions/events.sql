@@ -5,7 +5,8 @@ language sql stable set search_path = ''
 as $$
   select jsonb_build_object(
     'id', p_event.id, 'dataset_id', p_event.dataset_id, 'actor_id', p_event.actor_id, 'kind', p_event.kind,
-    'subject_id', p_event.subject_id, 'data', p_event.data, 'created_at', p_event.created_at
+    'subject_id', p_event.subject_id, 'data', p_event.data, 'before', p_event.before, 'after', p_event.after,
+    'request_id', p_event.request_id, 'created_at', p_event.created_at
   )
 $$;
 
