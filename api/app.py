@@ -22,6 +22,7 @@ from api.observability import MeasuredRpc, Metrics
 from api.routes import (
     audit,
     auth,
+    consensus,
     datasets,
     export,
     hints,
@@ -53,6 +54,7 @@ ROUTERS = (
     hints,
     jobs,
     learning,
+    consensus,
     export,
     audit,
     ops,

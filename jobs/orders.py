@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from schemas.consensus import ConsensusMethod
 from schemas.errors import Invalid, error_of
 from schemas.labelsets import Labelset
 from schemas.settings import LOCAL_MODEL, Settings
@@ -77,6 +78,18 @@ class AutoAcceptOrder(BaseModel):
     decide: bool = False
 
 
+class ConsensusOrder(BaseModel):
+    """Settle what several people said about the same items, by ``method`` or the dataset's setting. Up to ``extra`` items
+    that are less certain than ``sure`` go to one more person, none that has ``most`` answers."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    method: ConsensusMethod | None = None
+    extra: int = Field(default=0, ge=0, le=10_000)
+    most: int = Field(default=5, ge=2, le=50)
+    sure: float = Field(default=0.9, gt=0, le=1)
+
+
 class EmptyOrder(BaseModel):
     """Nothing to choose."""
 
@@ -90,6 +103,7 @@ ORDERS: dict[str, type[BaseModel]] = {
     "rank": RankOrder,
     "auto_accept": AutoAcceptOrder,
     "export": ExportOrder,
+    "consensus": ConsensusOrder,
 }
 
 
@@ -128,6 +142,8 @@ async def estimate_order(
     sample = [item["text"] or "" for item in page["items"]]
     if kind == "auto_accept":
         return await _estimate_audit(rpc, actor, dataset, found, order)
+    if kind == "consensus":
+        return await _estimate_consensus(rpc, actor, dataset, order)
     if order.get("route"):
         from jobs.routing import estimate_routes
 
@@ -163,6 +179,17 @@ async def _estimate_audit(
     return JobEstimate(
         items=drafts, input_tokens=0, output_tokens=0, cost_usd=0.0, minutes=0.0, model=order.get("model") or "",
         human_minutes=round(minutes, 1), note=note,
+    )  # fmt: skip
+
+
+async def _estimate_consensus(rpc: Rpc, actor: str, dataset: str, order: dict[str, Any]) -> JobEstimate:
+    items = (await rpc.call("find_crowd", dataset=dataset))["items"]
+    times = await rpc.call("measure_lead_times", actor=actor, dataset=dataset)
+    asked = min(order["extra"], items)
+    return JobEstimate(
+        items=items, input_tokens=0, output_tokens=0, cost_usd=0.0, minutes=round(items / 60_000, 2), model="",
+        human_minutes=round(asked * (times["median_ms"] or UNTIMED_MS) / 60_000, 1),
+        note=f"{items:,} items have answers of several people; up to {asked:,} of them would go to one more.",
     )  # fmt: skip
 
 

@@ -6,8 +6,8 @@ run beside the workflows:
 * *begin*: a queued job becomes a durable workflow whose id is the job's id and run number, so that two workers that
   see the same row start it once;
 * *beat*: says that this process is alive, and takes over the workflows of processes that fell silent;
-* *learn*: retrains a dataset's student when people have verified more (jobs/students.py), and decides about licences
-  when people have answered their audits (jobs/auto_accepting.py);
+* *learn*: settles what several people said (jobs/consensus.py), retrains a dataset's student when people have verified
+  more (jobs/students.py), and decides about licences when people have answered their audits (jobs/auto_accepting.py);
 * *wait*: until somebody asks it to stop;
 * *seal*: seals what was written to the audit log (jobs/sealing.py).
 """
@@ -156,7 +156,9 @@ async def _seal(rpc: Rpc) -> None:
 
 async def _learn() -> None:
     from jobs.auto_accepting import review_licences
+    from jobs.consensus import refresh_stale_consensus
     from jobs.students import refresh_stale_students
 
+    await refresh_stale_consensus()
     await refresh_stale_students()
     await review_licences()

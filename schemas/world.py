@@ -91,8 +91,10 @@ class DatasetSettings(BaseModel):
     """How long an item may wait in a state before it counts as overdue."""
     queue_order: Literal["adaptive", "arrival"] = "adaptive"
     """Whether the queue shows first what teaches the student most, or what came first."""
-    consensus: Literal["majority", "weighted", "dawid_skene", "glad", "mace", "crowdlab"] = "majority"
-    """How several people's answers to an item become one."""
+    consensus: Literal["majority", "weighted", "dawid_skene", "pooled", "glad", "mace", "crowdlab", "with_model"] = (
+        "majority"
+    )
+    """How several people's answers to an item become one: see learning/consensus."""
     pseudo_labels: bool = False
     """Whether the student may also learn from labels that it gives itself where it is very sure."""
     crew_threshold: float = Field(default=0.5, ge=0, le=1)

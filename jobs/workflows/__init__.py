@@ -11,6 +11,7 @@ from typing import Any
 from dbos import DBOS, SetWorkflowID
 
 from jobs.workflows.auto_accepting import auto_accept
+from jobs.workflows.consensus import consensus
 from jobs.workflows.embedding import embed
 from jobs.workflows.exporting import export
 from jobs.workflows.importing import import_file
@@ -28,6 +29,7 @@ WORKFLOWS: dict[str, Callable[[str], Coroutine[Any, Any, None]]] = {
     "rank": rank,
     "auto_accept": auto_accept,
     "export": export,
+    "consensus": consensus,
 }
 
 

@@ -4,7 +4,8 @@
     found = consensus(answers)                    # Dawid–Skene that pools what single annotators do not tell
     found.labels, found.proba, found.quality      # in the order of answers.tasks, .classes, .workers
     quality_interval(answers, found)              # how sure each annotator's quality is
-    deserving(answers, found, 100)                # where one more answer tells most
+    gain = information_gain(found)                # what one more answer would tell about each item, in nats
+    deserving(gain, answers.counts().sum(axis=1), 100)
 
 With embeddings of the items :func:`consensus_with_model` is better, above all at two answers an item. Spans, boxes and
 segments have their own: :func:`merge_places` for one item, :func:`consensus_of_marks` for many.

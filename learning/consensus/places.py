@@ -22,6 +22,13 @@ class Merged:
     support: tuple[float, ...]
     rejected: int
     """Places that too few annotators marked."""
+    shares: tuple[float, ...] = ()
+    """The same share for every place that anybody marked, kept or not."""
+
+    @property
+    def certainty(self) -> float:
+        """Mean share of annotators (by weight) who agree with what was decided about each place, 1 without any."""
+        return sum(max(share, 1.0 - share) for share in self.shares) / len(self.shares) if self.shares else 1.0
 
 
 def merge_places(
@@ -50,9 +57,11 @@ def merge_places(
     everything = [place for side in sides for place in side]
     bounds, alike = _bounds(everything), overlap_of(everything)
     kept: list[tuple[float, Ints]] = []
+    shares: list[float] = []
     rejected = 0
     for members in _clusters(alike, owner, least):
         share = float(weights[owner[members]].sum() / weights.sum())
+        shares.append(share)
         # Of two annotators one is no majority; but one who is alone decides.
         if share > needed + 1e-9 or len(sides) == 1:
             kept.append((share, members))
@@ -60,7 +69,8 @@ def merge_places(
             rejected += len(members)
     kept.sort(key=lambda cluster: tuple(bounds[cluster[1]].min(axis=0)))
     places = [_settle(everything, bounds, alike, members, weights[owner[members]]) for _, members in kept]
-    return Merged(_payload(next(iter(marked.values())), places), tuple(share for share, _ in kept), rejected)
+    support = tuple(share for share, _ in kept)
+    return Merged(_payload(next(iter(marked.values())), places), support, rejected, tuple(shares))
 
 
 Place = Span | Segment | Box

@@ -236,11 +236,16 @@ class TestQuality:
 class TestOverlap:
     def test_items_people_disagree_on_deserve_another_answer_first(self) -> None:
         answers = from_matrix([[0, 0, 0], [0, 1, -1], [1, 1, -1], [1, 1, 1]], classes=["a", "b"])
-        assert deserving(answers, consensus(answers), 2)[0] == 1
+        gain = information_gain(consensus(answers))
+        assert deserving(gain, answers.counts().sum(axis=1), 2)[0] == 1
 
-    def test_items_with_enough_answers_are_left_in_peace(self) -> None:
-        answers = from_matrix([[0, 1, 0, 1, 0], [0, 1, -1, -1, -1]], classes=["a", "b"])
-        assert deserving(answers, consensus(answers), 10, most=5).tolist() == [1]
+    def test_items_with_enough_answers_or_nothing_to_gain_are_left_in_peace(self) -> None:
+        assert deserving([0.6, 0.4, 0.4, 0.0], [5, 3, 2, 1], 10, most=5).tolist() == [2, 1]
+        assert deserving([], [], 3).tolist() == []
+
+    def test_nan_gains_are_refused(self) -> None:
+        with pytest.raises(Invalid, match="gains hold"):
+            deserving([float("nan")], [1], 1)
 
     def test_gain_is_the_mutual_information_of_a_binary_channel(self) -> None:
         found = Consensus(np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([0.8]), "by hand")

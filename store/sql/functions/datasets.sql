@@ -38,9 +38,11 @@ begin
       continue;
     end if;
     if v_key = 'consensus' then
-      if v_value not in ('"majority"', '"weighted"', '"dawid_skene"', '"glad"', '"mace"', '"crowdlab"') then
+      if jsonb_typeof(v_value) <> 'string' or v_value #>> '{}' not in (
+        'majority', 'weighted', 'dawid_skene', 'pooled', 'glad', 'mace', 'crowdlab', 'with_model'
+      ) then
         perform labelcrew.fail('invalid',
-          'the setting consensus is one of majority, weighted, dawid_skene, glad, mace, crowdlab',
+          'the setting consensus is majority, weighted, dawid_skene, pooled, glad, mace, crowdlab or with_model',
           jsonb_build_object('setting', v_key));
       end if;
       continue;

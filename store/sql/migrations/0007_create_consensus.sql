@@ -17,6 +17,7 @@ create table labelcrew.consensus_runs (
   labelset_version int not null,
   items int not null check (items >= 0),
   answers int not null check (answers >= 0),
+  seen bigint not null default 0,
   changed int not null default 0 check (changed >= 0),
   asked int not null default 0 check (asked >= 0),
   annotators jsonb not null default '[]' check (jsonb_typeof(annotators) = 'array'),
@@ -27,6 +28,7 @@ create table labelcrew.consensus_runs (
 create index consensus_runs_dataset on labelcrew.consensus_runs (dataset_id, created_at desc, id desc);
 create unique index consensus_runs_job on labelcrew.consensus_runs (job_id) where job_id is not null;
 comment on column labelcrew.consensus_runs.annotators is '[{user, answers, quality, low, high}], quality the chance to be right';
+comment on column labelcrew.consensus_runs.seen is 'people in items.answered_by when it was made, to tell when it is stale';
 comment on column labelcrew.consensus_runs.changed is 'items whose answer is another one than the plain count had made it';
 comment on column labelcrew.consensus_runs.asked is 'items that one more person shall answer';
 
@@ -45,5 +47,8 @@ create table labelcrew.item_consensus (
 create index item_consensus_doubts on labelcrew.item_consensus (dataset_id, probability) where not agreed;
 create index item_consensus_run on labelcrew.item_consensus (run_id);
 comment on column labelcrew.item_consensus.payload is 'what the answers together say; it may be that of nobody';
-comment on column labelcrew.item_consensus.probability is 'that the payload is right; of marks the mean share of people behind each';
+comment on column labelcrew.item_consensus.probability is 'that the payload is right; of marks the mean share of people who agree';
 comment on column labelcrew.item_consensus.gain is 'nats that one more answer is expected to tell';
+
+-- Items with several people's answers, to read them without walking past all the others.
+create index items_crowd on labelcrew.items (dataset_id, seq) where cardinality(answered_by) >= 2;
