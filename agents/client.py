@@ -14,7 +14,8 @@ import asyncio
 import hashlib
 import ipaddress
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
@@ -91,7 +92,7 @@ class ModelClient:
         self._follow_redirects = not forbid_network
         self._places = asyncio.Semaphore(concurrency)
         self._free: list[openai.AsyncOpenAI] = []
-        self._dialect = Dialect()
+        self.dialect = Dialect()
         self._sdks: list[openai.AsyncOpenAI] = []
         self._accounts: dict[int, Account] = {}
         self._quiet_until = 0.0
@@ -169,31 +170,25 @@ class ModelClient:
     async def _ask(self, messages: Sequence[Message], asked: dict[str, Any]) -> Completion:
         wasted: list[Usage] = []
         while True:
-            body = self._dialect.body(self.model, messages, **asked)
+            body = self.dialect.body(self.model, messages, **asked)
             refused: LabelCrewError
             try:
                 completion = await self._send(orjson.dumps(body), messages, asked["schema"])
                 completion.usage = total([*wasted, completion.usage]) if wasted else completion.usage
                 problem = completion.problem
-                if problem and problem.code == "answer-cut" and not completion.text and self._dialect.lift_limit(body):
+                if problem and problem.code == "answer-cut" and not completion.text and self.dialect.lift_limit(body):
                     wasted.append(completion.usage)
                     continue
                 return completion
             except Unsupported as unsupported:
                 log.info("model_dialect", model=self.model, refused=str(unsupported))
-                if self._dialect.give_up(unsupported.named, body):
+                if self.dialect.give_up(unsupported.named, body):
                     continue
                 refused = unsupported.error
             raise refused
 
     async def _send(self, content: bytes, messages: Sequence[Message], schema: Schema | None) -> Completion:
-        tries = AsyncRetrying(
-            retry=retry_if_exception_type(Transient),
-            stop=self._is_enough,
-            wait=_wait,
-            before_sleep=_log_retry,
-            reraise=True,
-        )
+        tries = self.tries()
         given_up: LabelCrewError
         try:
             completion: Completion = await tries(self._once, content, schema is not None)
@@ -214,9 +209,7 @@ class ModelClient:
         import httpx
         import openai
 
-        async with self._places:
-            await self._wait_for_quiet()
-            sdk = self._take_connection()
+        async with self.connection() as sdk:
             started = time.perf_counter()
             failure: Exception
             try:
@@ -229,16 +222,62 @@ class ModelClient:
             except openai.APIError as error:
                 failure = sort_failure(error)
             else:
-                self._answered = True
+                self.answered()
                 completion = read_completion(response.content, self.price, as_json=as_json)
                 completion.usage.latency_ms = (time.perf_counter() - started) * 1000
                 return completion
+        # Raised out here so that no chain of causes carries the request, and with it the key, any further.
+        self.note(failure)
+        raise failure
+
+    # -- what a call is made of: also for answers that stream (agents/streaming.py) --------------------------------
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[openai.AsyncOpenAI]:
+        """A place at the server, when nobody was told to wait, and an SDK client to use meanwhile."""
+        async with self._places:
+            await self._wait_for_quiet()
+            sdk = self._take_connection()
+            try:
+                yield sdk
             finally:
                 self._free.append(sdk)
-        # Raised out here so that no chain of causes carries the request, and with it the key, any further.
+
+    def tries(self) -> AsyncRetrying:
+        """How often, and after how long, a call that failed in passing is tried again."""
+        return AsyncRetrying(
+            retry=retry_if_exception_type(Transient),
+            stop=self._is_enough,
+            wait=_wait,
+            before_sleep=_log_retry,
+            reraise=True,
+        )
+
+    def answered(self) -> None:
+        """The server has answered a call."""
+        self._answered = True
+
+    def note(self, failure: Exception) -> None:
+        """A call failed: when the server asks to wait, everybody waits."""
         if isinstance(failure, Transient) and failure.retry_after is not None:
             self._quiet_until = max(self._quiet_until, time.monotonic() + failure.retry_after)
-        raise failure
+
+    @asynccontextmanager
+    async def within(self, spend: Spend, most: float) -> AsyncIterator[Usage]:
+        """Sets ``most`` US dollars aside for a call; what it used is to be written into what this yields."""
+        account = self._accounts.setdefault(id(spend), Account(spend))
+        account.users += 1
+        usage = Usage()
+        try:
+            await account.reserve(most)
+            try:
+                yield usage
+            finally:
+                await account.settle(most, usage.cost_usd)
+        finally:
+            account.users -= 1
+            if not account.users:
+                del self._accounts[id(spend)]
 
     async def _wait_for_quiet(self) -> None:
         """After a Retry-After nobody calls until then, whoever of us was told."""
@@ -311,29 +350,17 @@ class ModelClient:
             log.warning("completion_cache_failed", code=error.code)
 
     async def _ask_within(self, spend: Spend, messages: Sequence[Message], asked: dict[str, Any]) -> Completion:
-        most = self._most(messages, asked)
-        account = self._accounts.setdefault(id(spend), Account(spend))
-        account.users += 1
-        try:
-            await account.reserve(most)
-            actual = 0.0
-            try:
-                completion = await self._ask(messages, asked)
-                actual = completion.usage.cost_usd
-            finally:
-                await account.settle(most, actual)
-        finally:
-            account.users -= 1
-            if not account.users:
-                del self._accounts[id(spend)]
+        async with self.within(spend, self.most(messages, asked["schema"], asked["max_output_tokens"])) as usage:
+            completion = await self._ask(messages, asked)
+            usage.cost_usd = completion.usage.cost_usd
         return completion
 
-    def _most(self, messages: Sequence[Message], asked: dict[str, Any]) -> float:
-        """The most that a call should cost, in US dollars."""
+    def most(self, messages: Sequence[Message], schema: Schema | None, max_output_tokens: int | None) -> float:
+        """The most that a call should cost, in US dollars. Raises unknown-price."""
         if self.price is None:
             raise error_of("unknown-price", f"The price of {self.model} is not known, so a budget cannot be kept.")
-        input_tokens = int(self.estimate_tokens(messages, asked["schema"]) * CAUTION)
-        return self.price.cost(input_tokens, 0, asked["max_output_tokens"] or DEFAULT_OUTPUT_TOKENS)
+        input_tokens = int(self.estimate_tokens(messages, schema) * CAUTION)
+        return self.price.cost(input_tokens, 0, max_output_tokens or DEFAULT_OUTPUT_TOKENS)
 
     def _bytes(self, messages: Sequence[Message], schema: Schema | None) -> int:
         size = sum(len(message["content"].encode(errors="replace")) for message in messages)

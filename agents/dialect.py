@@ -56,6 +56,26 @@ class Dialect:
             body["temperature"] = temperature
         return body
 
+    def streamed(
+        self,
+        model: str,
+        messages: Sequence[Any],
+        *,
+        tools: Sequence[Schema],
+        max_output_tokens: int,
+        temperature: float,
+    ) -> dict[str, Any]:
+        """The JSON body of a request whose answer is streamed, and may be calls of tools."""
+        body = self.body(
+            model, messages, schema=None, max_output_tokens=max_output_tokens, logprobs=False, temperature=temperature
+        )
+        body["stream"] = True
+        if "stream_options" not in self._refused:
+            body["stream_options"] = {"include_usage": True}
+        if tools and "tools" not in self._refused:
+            body["tools"] = list(tools)
+        return body
+
     def lift_limit(self, body: Mapping[str, Any]) -> bool:
         """The output limit left no room for an answer, as when a model thinks first. False when none was sent."""
         limits = {"max_completion_tokens", "max_tokens"}

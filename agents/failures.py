@@ -38,7 +38,7 @@ _OVERFLOW = re.compile(
 )
 _KEY = re.compile(r"\b(sk|pk|gsk|hf|key)[-_][\w*.-]{2,}", re.IGNORECASE)
 _FORMAT = re.compile(r"response_format|json_schema|structured output|guided", re.IGNORECASE)
-_PARAMETERS = ("max_completion_tokens", "max_tokens", "logprobs", "temperature")
+_PARAMETERS = ("max_completion_tokens", "max_tokens", "logprobs", "temperature", "stream_options", "tools")
 
 
 class Transient(Exception):

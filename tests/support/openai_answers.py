@@ -21,6 +21,7 @@ import orjson
 
 from tests.support.openai_brain import Brain, KeywordBrain, Stop
 from tests.support.openai_rules import EMBEDDING_PARAMETERS, Refused, breaks_schema, check_chat, text_of
+from tests.support.openai_tools import check_tools, tool_calls
 
 KEY = "test-key"
 TRANSPORT_FAULTS = ("rate-limit", "server-error", "cut", "cut-midway")
@@ -75,6 +76,7 @@ class Answers:
     def chat(self, body: dict[str, Any], fault: str | None) -> dict[str, Any]:
         """The completion object for a request. Raises :class:`Refused`."""
         check_chat(body)
+        check_tools(body)
         self.check_model(body.get("model"))
         for name in self.refused_parameters & set(body):
             raise Refused(
@@ -110,7 +112,8 @@ class Answers:
                 code="context_length_exceeded",
                 param="messages",
             )
-        content, refusal, finish = self._content(body, schema, prompt, fault)
+        calls = tool_calls(self.brain, body) if fault is None else None
+        content, refusal, finish = (None, None, "tool_calls") if calls else self._content(body, schema, prompt, fault)
         limit = body.get("max_completion_tokens") or body.get("max_tokens")
         if content is not None and limit and len(content) // 4 + 1 > limit:
             content, finish = content[: limit * 4], "length"
@@ -126,7 +129,13 @@ class Answers:
             "choices": [
                 {
                     "index": 0,
-                    "message": {"role": "assistant", "content": content, "refusal": refusal, "annotations": []},
+                    "message": {
+                        "role": "assistant",
+                        "content": content,
+                        "refusal": refusal,
+                        "annotations": [],
+                        **({"tool_calls": calls} if calls else {}),
+                    },
                     "logprobs": _logprobs(content) if body.get("logprobs") and content else None,
                     "finish_reason": finish,
                 }

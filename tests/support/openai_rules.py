@@ -69,7 +69,7 @@ def check_chat(body: Any) -> None:
     for index, message in enumerate(messages):
         if not isinstance(message, dict) or message.get("role") not in ROLES:
             raise Refused(400, f"Invalid value for 'messages[{index}].role'.", param=f"messages[{index}].role")
-        if not isinstance(message.get("content"), str | list):
+        if not isinstance(message.get("content"), str | list) and not _calls_only(message):
             raise Refused(400, f"Invalid type for 'messages[{index}].content'.", param=f"messages[{index}].content")
     temperature = body.get("temperature")
     if temperature is not None and not 0 <= temperature <= 2:
@@ -79,6 +79,11 @@ def check_chat(body: Any) -> None:
     if body.get("top_logprobs") is not None and not body.get("logprobs"):
         raise Refused(400, "'top_logprobs' needs 'logprobs'.", param="top_logprobs")
     _check_format(body)
+
+
+def _calls_only(message: dict[str, Any]) -> bool:
+    """An answer that calls tools may be without content."""
+    return message["role"] == "assistant" and message.get("content") is None and bool(message.get("tool_calls"))
 
 
 def _check_format(body: dict[str, Any]) -> None:
@@ -114,7 +119,7 @@ def _check_format(body: dict[str, Any]) -> None:
 
 def text_of(message: dict[str, Any]) -> str:
     """The text of a message, of one or several parts."""
-    content = message["content"]
+    content = message["content"] or ""
     return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
 
 

@@ -34,6 +34,8 @@ class StandIn(Answers):
 
     latency: float = 0.0
     """Seconds until a chat answer is sent."""
+    pace: float = 0.0
+    """Seconds between the pieces of a streamed answer."""
     rates: Mapping[str, float] = field(default_factory=dict)
     """Fault → share of calls."""
     seed: int = 7
@@ -45,6 +47,9 @@ class StandIn(Answers):
         self.calls: list[Call] = []
         self.script: list[str | None] = []
         self.at_once = 0
+        self.abandoned = 0
+        """Streamed answers whose reader went away before the end."""
+        self.pieces_sent = 0
         self.most_at_once = 0
         self.connections: set[asyncio.Transport] = set()
         self._random = random.Random(self.seed)

@@ -16,6 +16,7 @@ import orjson
 
 from tests.support.openai_answers import model_object
 from tests.support.openai_rules import Refused, text_of
+from tests.support.openai_tools import events_of
 
 if TYPE_CHECKING:
     from tests.support.openai_server import StandIn
@@ -46,6 +47,7 @@ class Connection(asyncio.Protocol):
         self.url = b""
         self.headers: dict[bytes, bytes] = {}
         self.parts: list[bytes] = []
+        self.streaming = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport: asyncio.Transport = transport  # type: ignore[assignment]
@@ -53,6 +55,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.server.connections.discard(self.transport)
+        self.server.abandoned += self.streaming
+        self.streaming = False
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -131,7 +135,7 @@ class Connection(asyncio.Protocol):
         if self.transport.is_closing():
             return
         if request.get("stream"):
-            self._stream(answer, request)
+            self._stream(answer, request, fault)
             return
         raw = orjson.dumps(answer)
         if fault == "cut-midway":
@@ -143,23 +147,29 @@ class Connection(asyncio.Protocol):
     def _send(self, status: int, raw: bytes, headers: Mapping[str, str] | None = None) -> None:
         self.transport.write(_head(status, len(raw), headers) + raw)
 
-    def _stream(self, answer: dict[str, Any], request: dict[str, Any]) -> None:
+    def _stream(self, answer: dict[str, Any], request: dict[str, Any], fault: str | None) -> None:
         head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
         self.transport.write(head)
-        choice = answer["choices"][0]
-        text = choice["message"]["content"] or ""
-        deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
-        deltas += [{"content": text[i : i + 12]} for i in range(0, len(text), 12)]
-        if choice["message"]["refusal"]:
-            deltas.append({"refusal": choice["message"]["refusal"]})
-        shared = {"id": answer["id"], "object": "chat.completion.chunk", "created": answer["created"]}
-        shared["model"] = answer["model"]
-        for delta in deltas:
-            self._event({**shared, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
-        end = {"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}
-        self._event({**shared, "choices": [end]})
-        if (request.get("stream_options") or {}).get("include_usage"):
-            self._event({**shared, "choices": [], "usage": answer["usage"]})
+        events = list(events_of(answer, request))
+        if fault == "cut-midway":
+            events = events[: max(1, len(events) // 2)]
+        self.streaming = True
+        self._next_piece(events, cut=fault == "cut-midway")
+
+    def _next_piece(self, events: list[dict[str, Any]], *, cut: bool) -> None:
+        """Sends one event after the other, in the server's pace, as long as somebody reads."""
+        while events:
+            if self.transport.is_closing():
+                return
+            self._event(events.pop(0))
+            self.server.pieces_sent += 1
+            if self.server.pace and events:
+                asyncio.get_running_loop().call_later(self.server.pace, lambda: self._next_piece(events, cut=cut))
+                return
+        self.streaming = False
+        if cut:
+            self.transport.close()
+            return
         self._chunk(b"data: [DONE]\n\n")
         self.transport.write(b"0\r\n\r\n")
 
