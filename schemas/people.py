@@ -162,3 +162,61 @@ class NewServiceTokenSecret(ServiceToken):
     """A token with its secret, which is shown this once."""
 
     token: str
+
+
+# scorecards -----------------------------------------------------------------------------------------------------------
+
+
+class Rate(World):
+    """``right`` of ``of``, and between which bounds the rate behind it lies: the Wilson interval at 95 %."""
+
+    right: int
+    of: int
+    rate: float | None
+    """None where nothing was counted."""
+    low: float
+    high: float
+
+
+class Scorecard(World):
+    """How somebody's answers in one dataset stand up."""
+
+    user_id: str
+    name: str
+    email: str
+    role: Role | None
+    """None for those who were members once."""
+    active: bool
+    answers: int
+    """Items answered; changing one's own answer is not another."""
+    answers_week: int
+    """In the last seven days."""
+    last_at: datetime | None
+    median_ms: float | None
+    """What an answer takes, of the newest 500."""
+    gold: Rate
+    """Items with a known answer that were answered so."""
+    consensus: Rate
+    """Items answered as most of the others did, of those where the others have a majority."""
+    acceptance: Rate
+    """Answers that a reviewer approved as they were, of those that were reviewed."""
+    corrected: int
+    rejected: int
+    balance: int | None = None
+    """Earned here and not paid out yet, in minor units of the dataset's currency; only on one's own, where pay is set
+    up."""
+
+
+class Distinguishable(World):
+    """Groups of user ids, best first, by each rate. Only between groups is there a difference that is not chance; one
+    group says that nobody can be told from anybody."""
+
+    gold: list[list[str]]
+    consensus: list[list[str]]
+    acceptance: list[list[str]]
+
+
+class Scorecards(World):
+    people: list[Scorecard]
+    """By name."""
+    distinguishable: Distinguishable

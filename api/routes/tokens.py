@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from api.auth import new_service_token
+from api.auth import digest, new_service_token
 from api.deps import Actor, DatasetId, Db, Parts, TokenId, answer
 from api.routes import resource
 from schemas.people import NewServiceToken, NewServiceTokenSecret, Rotation, ServiceToken
@@ -17,7 +17,7 @@ async def create_service_token(db: Db, actor: Actor, dataset_id: DatasetId, body
     """Make a service account with a role here, and a token for it. The token is in this answer and nowhere else; send it
     as `Authorization: Bearer lc_…`. It may do what both its role and its scopes allow: `read` looks, `annotate` works on
     items, `manage` does the rest that is left to programs. Needs the role admin."""
-    token, kept = new_service_token()
+    token = new_service_token()
     made = await db.call(
         "create_service_token",
         actor=actor,
@@ -26,7 +26,8 @@ async def create_service_token(db: Db, actor: Actor, dataset_id: DatasetId, body
         role=body.role,
         scopes=list(body.scopes),
         ttl_seconds=max(60, int(body.days * 86_400)),
-        **kept,
+        token_hash=digest(token),
+        ending=token[-4:],
     )
     return answer({**made, "token": token}, 201)
 
@@ -45,7 +46,7 @@ async def renew_service_token(
 ) -> Response:
     """Make a new token of the same account and scopes. The old one works on for a while, so that programs can change
     over. Needs the role admin."""
-    token, kept = new_service_token()
+    token = new_service_token()
     made = await db.call(
         "renew_service_token",
         actor=actor,
@@ -53,7 +54,8 @@ async def renew_service_token(
         token=token_id,
         ttl_seconds=max(60, int(body.days * 86_400)) if body.days is not None else None,
         grace_seconds=int(body.grace_hours * 3600),
-        **kept,
+        token_hash=digest(token),
+        ending=token[-4:],
     )
     return answer({**made, "token": token}, 201)
 
