@@ -19,7 +19,7 @@ Messages = list[dict[str, Any]]
 Schema = dict[str, Any]
 
 BLOCK = re.compile(r"<items>\n(.*?)\n?</items>", re.DOTALL)
-ANY_BLOCK = re.compile(r"<(items|examples|drafts)>\n.*?</\1>", re.DOTALL)
+ANY_BLOCK = re.compile(r"<(items|examples|drafts|findings)>\n.*?</\1>", re.DOTALL)
 LINE = re.compile(r'^(\d+): (".*")$', re.MULTILINE)
 WORD = re.compile(r"\w+")
 
