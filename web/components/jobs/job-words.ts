@@ -1,6 +1,6 @@
 import type { Job } from "@/lib/api/types";
 
-const KIND_NAMES: Record<Job["kind"], string> = {
+const KIND_NAMES: Record<string, string> = {
   import: "Import",
   export: "Export",
   embed: "Embed the texts",
@@ -10,6 +10,7 @@ const KIND_NAMES: Record<Job["kind"], string> = {
   quality_scan: "Quality scan",
   auto_accept: "Auto-accept",
   bulk: "Bulk change",
+  consensus: "Settle several people's answers",
 };
 
 /** "Import of reviews.csv", "Pre-label with gpt-4.1-mini". */
@@ -17,7 +18,7 @@ export function jobName(job: Job): string {
   const { filename, model } = job.params;
   if (job.kind === "import" && typeof filename === "string") return `Import of ${filename}`;
   if (job.kind === "prelabel" && typeof model === "string") return `Pre-label with ${model}`;
-  return KIND_NAMES[job.kind];
+  return KIND_NAMES[job.kind] ?? job.kind;
 }
 
 /** How much is handled, 0 to 1; null while the total is not known. */
