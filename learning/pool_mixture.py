@@ -113,12 +113,14 @@ def fit_pool_mixture(
     k, n = len(known), len(items)
     if k < 2 or n < 2:
         return PoolMixture(known, known, items[:0], 0.0, 0.0)
+    # centres of a dozen items a class are those items themselves: such a pool would only confirm its own guesses
+    enough = float(np.clip((n / k - 10) / 10, 0, 1))
     with one_thread():
         pull = np.zeros_like(known)
         if labelled is not None and targets is not None and len(labelled):
             pull = label_weight * (np.asarray(targets, np.float32).T @ as_vectors(labelled, dim=known.shape[1]))
             known = unit(known + pull)
-        trust = pool_gate(items, known) if gate is None else float(gate)
+        trust = pool_gate(items, known) * enough if gate is None else float(gate)
         pull = pull + ANCHOR * n / k * known
         centres = _soft_rounds(items, known, pull, SHARE_TEMPERATURE, ROUNDS)[0] if trust > 0 else known
     # neighbours say something once a class has about ten items in the pool

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from learning.arrays import Array, Floats, Vectors, as_vectors, sigmoid, softmax, unit
+from learning.common_classes import SENTENCES
 from learning.embedding import Embedder
 from schemas.errors import Invalid
 from schemas.labelsets import LabelClass
@@ -36,13 +37,15 @@ def words_of(name: str) -> str:
 
 
 def class_texts(classes: Sequence[LabelClass]) -> list[list[str]]:
-    """For each class the texts that describe it: name in words, description, examples."""
+    """For each class the texts that describe it: name in words, description, examples. A class that has only a name,
+    and a common one, is described by what such names usually mean (:mod:`learning.common_classes`)."""
     texts = []
     for label_class in classes:
         name = words_of(label_class.name)
         description = label_class.description.strip()
         described = [f"{name}: {description}"] if description else []
-        texts.append([name, *described, *(example for example in label_class.examples if example.strip())])
+        own = [*described, *(example for example in label_class.examples if example.strip())]
+        texts.append([name, *(own or SENTENCES.get(name.lower(), ()))])
     return texts
 
 

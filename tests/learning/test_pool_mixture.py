@@ -35,6 +35,12 @@ def test_the_gate_opens_for_even_and_closes_for_skewed_pools() -> None:
     assert pool_gate(skewed.vectors, skewed.names) == 0.0
 
 
+def test_a_pool_of_a_dozen_items_does_not_confirm_its_own_guesses() -> None:
+    made = blobs([10] * 4)
+    assert pool_gate(made.vectors, made.names) == 1.0
+    assert fit_pool_mixture(made.vectors, made.names).gate == 0.0
+
+
 def test_labels_pull_their_class_where_they_are() -> None:
     made = blobs([100] * 4, noise=2.5, fog=6.0)
     new = blobs([50] * 4, noise=2.5, fog=6.0, seed=9)

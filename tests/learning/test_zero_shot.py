@@ -38,6 +38,20 @@ def test_a_class_is_described_by_name_description_and_examples() -> None:
     ]
 
 
+def test_a_bare_common_name_is_described_by_what_it_usually_means() -> None:
+    [bare, _] = class_texts([LabelClass(name="Positive"), LabelClass(name="invoice")])
+    assert bare[0] == "Positive"
+    assert len(bare) > 3
+    [own] = class_texts([LabelClass(name="positive", description="The test found the virus")])
+    assert own == ["positive", "positive: The test found the virus"]
+
+
+def test_moods_are_told_apart_by_their_names_alone(embedder: Embedder) -> None:
+    told = class_texts([LabelClass(name="positive"), LabelClass(name="negative")])
+    texts = ["Absolutely delighted, five stars.", "Broke after a day, what a disappointment."]
+    assert zero_shot(embedder.encode(texts), told, embedder).argmax(axis=1).tolist() == [0, 1]
+
+
 def test_class_vectors_are_unit_means_of_their_texts(embedder: Embedder) -> None:
     vectors = class_vectors([["lost card", "the card is gone"], ["exchange rate"]], embedder)
     assert vectors.shape == (2, embedder.dim)
