@@ -10,6 +10,7 @@ import { GuidelinesTab } from "@/components/dataset/guidelines-tab";
 import { ImportDialog } from "@/components/dataset/import-dialog";
 import { ItemsTab } from "@/components/dataset/items-tab";
 import { LabelsTab } from "@/components/dataset/labels-tab";
+import { PeopleTab } from "@/components/dataset/people-tab";
 import { PrelabelDialog } from "@/components/dataset/prelabel-dialog";
 import { StateBar, stateColor } from "@/components/labels/state-bar";
 import { JobsTab, RunningJobs } from "@/components/jobs/jobs-list";
@@ -116,6 +117,7 @@ function Overview({ dataset }: { dataset: Dataset }) {
           <TabsTrigger value="items">Items</TabsTrigger>
           <TabsTrigger value="labels">Labels</TabsTrigger>
           <TabsTrigger value="guidelines">Guidelines</TabsTrigger>
+          <TabsTrigger value="people">People</TabsTrigger>
           <TabsTrigger value="jobs">Jobs{running.length > 0 && ` (${running.length} running)`}</TabsTrigger>
         </TabsList>
         <TabsContent value="items">
@@ -126,6 +128,9 @@ function Overview({ dataset }: { dataset: Dataset }) {
         </TabsContent>
         <TabsContent value="guidelines">
           <GuidelinesTab dataset={dataset} />
+        </TabsContent>
+        <TabsContent value="people">
+          <PeopleTab dataset={dataset} />
         </TabsContent>
         <TabsContent value="jobs">
           <JobsTab jobs={jobs.data} error={jobs.error} />

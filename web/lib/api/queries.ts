@@ -10,6 +10,7 @@ export const keys = {
   jobs: (dataset: string) => ["dataset", dataset, "jobs"] as const,
   job: (id: string) => ["job", id] as const,
   item: (id: string) => ["item", id] as const,
+  invitations: (dataset: string) => ["dataset", dataset, "invitations"] as const,
 };
 
 export const terminal = (job: Job): boolean => ["done", "failed", "cancelled"].includes(job.state);
@@ -138,4 +139,32 @@ export const estimateQuery = (dataset: string, model: string) =>
       ),
     enabled: dataset !== "" && model !== "",
     gcTime: 0,
+  });
+
+export const membersQuery = (dataset: string) =>
+  queryOptions({
+    queryKey: [...keys.dataset(dataset), "members"],
+    queryFn: ({ signal }) =>
+      unwrap(api.GET("/v1/datasets/{dataset_id}/members", { params: { path: { dataset_id: dataset } }, signal })),
+  });
+
+export const invitationsQuery = (dataset: string) =>
+  queryOptions({
+    queryKey: keys.invitations(dataset),
+    queryFn: ({ signal }) =>
+      unwrap(api.GET("/v1/datasets/{dataset_id}/invitations", { params: { path: { dataset_id: dataset } }, signal })),
+  });
+
+export const scorecardQuery = (dataset: string) =>
+  queryOptions({
+    queryKey: [...keys.dataset(dataset), "scorecard"],
+    queryFn: ({ signal }) =>
+      unwrap(api.GET("/v1/datasets/{dataset_id}/scorecards/me", { params: { path: { dataset_id: dataset } }, signal })),
+  });
+
+export const scorecardsQuery = (dataset: string) =>
+  queryOptions({
+    queryKey: [...keys.dataset(dataset), "scorecards"],
+    queryFn: ({ signal }) =>
+      unwrap(api.GET("/v1/datasets/{dataset_id}/scorecards", { params: { path: { dataset_id: dataset } }, signal })),
   });
