@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from schemas.consensus import ConsensusMethod
 from schemas.errors import Invalid, error_of
 from schemas.labelsets import Labelset
+from schemas.quality import QualityScanOrder
 from schemas.settings import LOCAL_MODEL, Settings
 from schemas.world import JobEstimate
 from store.rpc import Rpc
@@ -101,6 +102,7 @@ ORDERS: dict[str, type[BaseModel]] = {
     "embed": EmptyOrder,
     "train": EmptyOrder,
     "rank": RankOrder,
+    "quality_scan": QualityScanOrder,
     "auto_accept": AutoAcceptOrder,
     "export": ExportOrder,
     "consensus": ConsensusOrder,
@@ -121,6 +123,8 @@ def check_order(
         raise Invalid(f"params.{where}: {first['msg']}") from None
     if isinstance(order, PrelabelOrder):
         _check_model(settings, order.model or settings.default_model, budget_usd)
+    if isinstance(order, QualityScanOrder) and order.model is not None:
+        _check_model(settings, order.model, budget_usd)
     if isinstance(order, ExportOrder):
         from formats.registry import format_of
 
@@ -144,6 +148,10 @@ async def estimate_order(
         return await _estimate_audit(rpc, actor, dataset, found, order)
     if kind == "consensus":
         return await _estimate_consensus(rpc, actor, dataset, order)
+    if kind == "quality_scan":
+        from jobs.judging import estimate_scan
+
+        return await estimate_scan(rpc, settings, found, order, sample)
     if order.get("route"):
         from jobs.routing import estimate_routes
 

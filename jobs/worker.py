@@ -8,6 +8,7 @@ run beside the workflows:
 * *beat*: says that this process is alive, and takes over the workflows of processes that fell silent;
 * *learn*: settles what several people said (jobs/consensus.py), retrains a dataset's student when people have verified
   more (jobs/students.py), and decides about licences when people have answered their audits (jobs/auto_accepting.py);
+* *watch*: looks for conflicts in what was just answered (jobs/quality_watch.py);
 * *wait*: until somebody asks it to stop;
 * *seal*: seals what was written to the audit log (jobs/sealing.py).
 """
@@ -40,6 +41,7 @@ BEGIN_EVERY_S = 0.3
 BEAT_EVERY_S = 5.0
 SILENT_S = 20
 LEARN_EVERY_S = 1.0
+WATCH_EVERY_S = 1.0
 SEAL_EVERY_S = 2.0
 WORKFLOW_VERSION = "1"
 """Pinned, so that a restart with newer code recovers what older code began; raise it when a workflow's steps change."""
@@ -76,6 +78,7 @@ async def run_worker(settings: Settings, rpc: Rpc, system_database_url: str, *, 
             _every(BEGIN_EVERY_S, stop, lambda: _begin_jobs(rpc)),
             _every(BEAT_EVERY_S, stop, lambda: _beat(rpc, executor)),
             _every(LEARN_EVERY_S, stop, _learn),
+            _every(WATCH_EVERY_S, stop, _watch),
             _every(SEAL_EVERY_S, stop, lambda: _seal(rpc)),
         ]
         await asyncio.gather(*loops)
@@ -152,6 +155,12 @@ async def _seal(rpc: Rpc) -> None:
     from jobs.sealing import seal
 
     await seal(rpc)
+
+
+async def _watch() -> None:
+    from jobs.quality_watch import watch_answers
+
+    await watch_answers()
 
 
 async def _learn() -> None:

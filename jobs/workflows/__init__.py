@@ -16,6 +16,7 @@ from jobs.workflows.embedding import embed
 from jobs.workflows.exporting import export
 from jobs.workflows.importing import import_file
 from jobs.workflows.prelabeling import SLICES, prelabel
+from jobs.workflows.quality import quality_scan
 from jobs.workflows.ranking import rank
 from jobs.workflows.training import train_student
 
@@ -27,6 +28,7 @@ WORKFLOWS: dict[str, Callable[[str], Coroutine[Any, Any, None]]] = {
     "prelabel": prelabel,
     "train": train_student,
     "rank": rank,
+    "quality_scan": quality_scan,
     "auto_accept": auto_accept,
     "export": export,
     "consensus": consensus,

@@ -34,6 +34,8 @@ class Given:
     lead_ms: int | None = None
     length: int = 0
     final: Payload | None = None
+    current: bool = True
+    """Whether it stands, or was changed since."""
 
     @property
     def right(self) -> bool | None:

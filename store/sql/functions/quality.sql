@@ -82,22 +82,31 @@ as $$
     left join labelcrew.annotations f on f.id = i.annotation_id
 $$;
 
--- Datasets whose answers changed since the light scan read them: [{dataset_id, changed_at, since}].
+-- Datasets whose answers changed since the light scan read them: [{dataset_id, changed_at, since, actor}], where `actor`
+-- is an admin to act for.
 create or replace function labelcrew_api.list_stale_scans() returns jsonb
 language sql stable security definer set search_path = ''
 as $$
   select coalesce(jsonb_agg(jsonb_build_object(
-    'dataset_id', v.dataset_id, 'changed_at', v.changed_at, 'since', m.seen_at) order by v.changed_at), '[]')
+    'dataset_id', v.dataset_id, 'changed_at', v.changed_at, 'since', q.seen_at, 'actor', m.user_id
+  ) order by v.changed_at), '[]')
   from (
     select c.dataset_id, max(c.changed_at) as changed_at from labelcrew.item_counts c
     where c.state in ('annotated', 'reviewed', 'verified') group by c.dataset_id having sum(c.n) > 0
-  ) v left join labelcrew.quality_marks m on m.dataset_id = v.dataset_id
-  where m.seen_at is null or m.seen_at < v.changed_at
+  ) v
+    join labelcrew.datasets d on d.id = v.dataset_id
+    join lateral (
+      select m.user_id from labelcrew.members m join labelcrew.users u on u.id = m.user_id and u.active
+      where m.dataset_id = d.id and m.role = 'admin'
+      order by m.user_id = d.owner_id desc, m.created_at limit 1
+    ) m on true
+    left join labelcrew.quality_marks q on q.dataset_id = v.dataset_id
+  where q.seen_at is null or q.seen_at < v.changed_at
 $$;
 
 -- Answered items that changed after `p_since`, and those whose open conflict rests on one of them, each with its nearest
--- verified neighbours: [{id, text, length, payload, near: [{id, text, length, payload, similarity}]}]. None without a
--- vector.
+-- verified neighbours: [{id, text, length, payload, near: [{id, text, length, payload, similarity}]}]. `near` is null as
+-- long as an item has no vector.
 create or replace function labelcrew_api.list_changed_answers(p_dataset uuid, p_since timestamptz, p_limit int default 200)
 returns jsonb
 language plpgsql security definer set search_path = '' set statement_timeout = '60s'
@@ -106,14 +115,14 @@ begin
   return (
     select coalesce(jsonb_agg(jsonb_build_object(
       'id', x.id, 'text', left(x.text, 2000), 'length', coalesce(length(x.text), 0), 'payload', x.payload,
-      'near', (
+      'near', case when x.vector is not null then (
         select coalesce(jsonb_agg(jsonb_build_object(
           'id', n.value -> 'item' -> 'id', 'text', left(n.value -> 'item' ->> 'text', 2000),
           'length', coalesce(length(n.value -> 'item' ->> 'text'), 0),
           'payload', n.value -> 'item' -> 'annotation' -> 'payload', 'similarity', n.value -> 'similarity'
         ) order by n.place), '[]')
         from jsonb_array_elements(labelcrew.nearest(p_dataset, x.vector, 12, true, x.id)) with ordinality n (value, place)
-      )
+      ) end
     ) order by x.updated_at desc), '[]')
     from (
       with changed as (
@@ -135,7 +144,7 @@ begin
       from (select id from changed union select id from resting) w
         join labelcrew.items i on i.id = w.id
         join labelcrew.annotations a on a.id = i.annotation_id
-        join labelcrew.embeddings e on e.item_id = i.id
+        left join labelcrew.embeddings e on e.item_id = i.id
     ) x
   );
 end
@@ -149,4 +158,12 @@ as $$
   select d.id, p_seen_at from labelcrew.datasets d where d.id = p_dataset
   on conflict (dataset_id) do update set seen_at = greatest(quality_marks.seen_at, excluded.seen_at)
   returning to_jsonb(seen_at)
+$$;
+
+-- The newest labelset of a dataset, or null. For workers.
+create or replace function labelcrew_api.find_labelset(p_dataset uuid) returns jsonb
+language sql stable security definer set search_path = ''
+as $$
+  select labelcrew.labelset_json(l) from labelcrew.labelsets l
+  where l.dataset_id = p_dataset order by l.version desc limit 1
 $$;
