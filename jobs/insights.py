@@ -88,7 +88,7 @@ def _point(row: Mapping[str, Any]) -> CurvePoint:
     return CurvePoint(
         version=row["version"], trained_on=row["trained_on"], labelset_version=row["labelset_version"],
         accuracy=metrics.get("accuracy"), ece=metrics.get("ece"), macro_f1=metrics.get("macro_f1"),
-        created_at=row["created_at"],
+        pseudo_labels=metrics.get("pseudo_labels"), created_at=row["created_at"],
     )  # fmt: skip
 
 

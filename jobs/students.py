@@ -44,6 +44,8 @@ class Lesson:
     payloads: list[Payload]
     pool: Vectors
     stamp: str | None
+    pseudo_labels: bool = False
+    """Whether the student may also learn from labels that it gives itself (the dataset's setting)."""
 
 
 @dataclass
@@ -132,6 +134,7 @@ async def read_lesson(rpc: Rpc, actor: str, dataset: str, pace: _Pace | None = N
         payloads=[payload for _, payload in kept],
         pool=await _pool_of(rpc, actor, dataset, pace or _Pace()),
         stamp=stamp["last_change"],
+        pseudo_labels=bool(found["settings"].get("pseudo_labels", False)),
     )
 
 
@@ -148,11 +151,15 @@ def teach(lesson: Lesson, model: Any) -> tuple[dict[str, float], bytes, int]:
 
     answers = [list(p.labels) for p in lesson.payloads if isinstance(p, Classification)]
     y: Any = answers if lesson.labelset.multi else [labels[0] for labels in answers]
+    names = class_vectors(class_texts(lesson.labelset.active), model)
     student = Student.fit(
-        lesson.vectors, y, lesson.labelset.keys,
-        class_vectors=class_vectors(class_texts(lesson.labelset.active), model), pool=lesson.pool,
-        multi=lesson.labelset.multi,
-    )  # fmt: skip
+        lesson.vectors, y, lesson.labelset.keys, class_vectors=names, pool=lesson.pool, multi=lesson.labelset.multi
+    )
+    if lesson.pseudo_labels and not lesson.labelset.multi:
+        # They stay in this thread: nothing but their number is kept, so that none can pass for an answer.
+        from learning.pseudo_students import self_teach
+
+        student = self_teach(student, lesson.vectors, y, lesson.pool, class_vectors=names).student
     return student.metrics, student.to_bytes(), student.trained_on
 
 

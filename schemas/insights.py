@@ -101,6 +101,8 @@ class CurvePoint(World):
     accuracy: float | None
     ece: float | None
     macro_f1: float | None
+    pseudo_labels: int | None = None
+    """Labels that it gave itself and learnt from, beside the verified ones; None where the dataset does not allow it."""
     created_at: datetime
 
 
