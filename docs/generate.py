@@ -233,7 +233,8 @@ scripts, or from Supabase Auth. Bodies and answers are JSON, errors are [problem
 UTC, ids are UUIDs. A list that may be long comes in pages: send `next_cursor` of one page as `cursor` of the next.
 
 The last column says who may: *anybody*, whoever is *signed in*, every *member* of the dataset concerned, or members
-with at least that role (annotator, reviewer, super_reviewer, admin). Who is no member gets 404.
+with at least that role (annotator, reviewer, super_reviewer, admin). Who is no member gets 404. *owner* is the first
+account of the installation. The whole table, everybody against everything, is [here](authorisation.md).
 """
 
 
@@ -263,7 +264,55 @@ def _who(path: str, operation: dict[str, Any]) -> str:
     needed = re.search(r"[Nn]eeds the role (\w+)", _plain(operation.get("description")))
     if needed:
         return needed[1]
+    if "or the owner of the installation" in _plain(operation.get("description")):
+        return "owner"
     return "member" if "{" in path else "signed in"
+
+
+# reference/authorisation.md -------------------------------------------------------------------------------------------
+
+AUTHORISATION_INTRODUCTION = """\
+# Who may do what
+
+<!-- Made by docs/generate.py from tests/api/authorisation.py and api/scopes.py: change those. -->
+
+Every route and everybody who may knock: nobody in particular, somebody with an account who is no member of the dataset
+(a stranger), and members by their role. A number is the HTTP status of the refusal. For strangers what belongs to others
+does not exist. The same table is asked of a running server by `tests/api/test_authorisation.py`, row by row.
+
+The last column is the scope by which a [service token](../howto/invite-people.md#programs) may use the route, within its
+account's role; where it says *people*, none may. *owner* is the first account of the installation.
+
+A role opens the door; what lies behind it can still be somebody's own, such as a lease or an answer.
+"""
+
+COLUMNS = ("annotator", "reviewer", "super_reviewer", "admin")
+
+
+def authorisation_page() -> str:
+    """docs/reference/authorisation.md, in the order of the table."""
+    sys.path.insert(0, str(HERE.parent))
+    from api.scopes import scope_of
+    from tests.api.authorisation import RULES
+
+    head = "| | path | anonymous | stranger | annotator | reviewer | super reviewer | admin | scope |\n"
+    rows = [AUTHORISATION_INTRODUCTION, "\n", head, "|---" * 9, "|\n"]
+    for rule in RULES:
+        scope = "" if rule.least == "anybody" else scope_of(rule.operation, rule.method) or "*people*"
+        cells = [f"`{rule.method}`", f"`{rule.path}`", *_answers(rule.least), scope]
+        rows.append(f"| {' | '.join(cells)} |\n")
+    return "".join(rows)
+
+
+def _answers(least: str) -> list[str]:
+    if least == "anybody":
+        return ["yes"] * 6
+    if least == "signed in":
+        return ["401", *["yes"] * 5]
+    if least == "owner":
+        return ["401", *["*owner*"] * 5]
+    allowed = COLUMNS.index(least)
+    return ["401", "404", *("yes" if place >= allowed else "403" for place in range(len(COLUMNS)))]
 
 
 # all ------------------------------------------------------------------------------------------------------------------
@@ -278,6 +327,7 @@ PAGES = {
     "reference/settings.md": settings_page,
     "reference/cli.md": cli_page,
     "reference/http.md": http_page,
+    "reference/authorisation.md": authorisation_page,
 }
 
 
