@@ -29,6 +29,8 @@ ROUNDS = 2
 WEIGHT = 0.5
 """A pseudo-label counts as this much of a verified one, times its probability."""
 FOLDS = 4
+LEAST_GAIN = 0.001
+"""Nats below which a gain is chance."""
 LEAST = 8
 """Verified labels below which there is nothing to hold out."""
 
@@ -68,7 +70,7 @@ def self_teach(
     lesson = _Lesson(student, items, targets, free, names)
     with one_thread():
         gain = lesson.gain(seed)
-        if gain <= 0.0:
+        if gain < LEAST_GAIN:
             return _unchanged(student, gain)
         labels = lesson.pseudo(np.arange(len(items)))
         head = lesson.head(np.arange(len(items)), labels)
