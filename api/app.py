@@ -22,6 +22,7 @@ from api.observability import MeasuredRpc, Metrics
 from api.routes import (
     audit,
     auth,
+    chat,
     consensus,
     datasets,
     export,
@@ -33,8 +34,10 @@ from api.routes import (
     members,
     models,
     ops,
+    quality,
     queue,
     scorecards,
+    search,
     tokens,
 )
 from schemas.settings import Settings
@@ -52,12 +55,15 @@ ROUTERS = (
     queue,
     models,
     hints,
+    chat,
     jobs,
     learning,
     consensus,
+    quality,
     export,
     audit,
     ops,
+    search,
 )
 
 EXPOSED_HEADERS = [

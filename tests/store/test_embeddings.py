@@ -106,7 +106,7 @@ async def test_index_finds_nearly_what_reading_everything_finds(pg_rpc: Rpc, dat
         await team.submit(team.admin, item)
     query = """
         select n.o_ids from labelcrew.embeddings v
-        cross join lateral labelcrew.nearest_by_index(%s, v.vector, 10, %s, null) n where v.item_id = %s
+        cross join lateral labelcrew.nearest_by_index(%s, v.vector, 10, %s::jsonb, null) n where v.item_id = %s
     """
     index = (
         "create index embeddings_near on labelcrew.embeddings using hnsw (vector extensions.halfvec_cosine_ops); "
@@ -116,9 +116,10 @@ async def test_index_finds_nearly_what_reading_everything_finds(pg_rpc: Rpc, dat
         connection.execute(index)
         for verified in (False, True):
             among = [k for k in range(600) if not verified or k % 20 == 0]
+            narrowed = '{"states": ["verified"]}' if verified else "{}"
             found = 0
             for probe in range(0, 600, 60):
-                row = connection.execute(query, [team.dataset, verified, ids[probe]]).fetchone()
+                row = connection.execute(query, [team.dataset, narrowed, ids[probe]]).fetchone()
                 assert row is not None
                 true = sorted(among, key=lambda k: -float(vectors[k] @ vectors[probe]))[:10]
                 found += len({str(i) for i in row[0]} & {ids[k] for k in true})

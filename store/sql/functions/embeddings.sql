@@ -2,7 +2,8 @@
 --
 -- Small sets are searched exactly, by reading all their vectors (0.5 µs each): exact beats any index where a filter leaves
 -- few, and an index built for everybody knows nothing of the filter. Large ones go through the HNSW index, if it has been
--- made, which goes on looking (iterative_scan) until enough of what it finds passes the filter.
+-- made, which goes on looking (iterative_scan) until enough of what it finds passes the filter. Under a filter the same is
+-- decided by how many items its narrowest part leaves, so that the answer is right and soon under every filter.
 
 -- halfvec_send: two bytes each for the dimension and a reserved field, then the floats, big-endian.
 create or replace function labelcrew.vector_base64(p_vector @extensions@.halfvec) returns text
@@ -83,66 +84,194 @@ begin
 end
 $$;
 
--- Through the HNSW index, which is what remains when nothing may be sorted. `state` is asked of one item after the other:
--- an `exists` might be turned into a hash of all verified items.
+-- What a search may be narrowed to: {states, label, sources, annotator, since, until}, each left out or null for any.
+-- `since` and `until` are about the last change of an item, `annotator` about a standing answer.
+create or replace function labelcrew.check_filter(p_filter jsonb) returns jsonb
+language plpgsql stable set search_path = ''
+as $$
+declare
+  v_filter jsonb := jsonb_strip_nulls(coalesce(nullif(p_filter, 'null'), '{}'));
+begin
+  if jsonb_typeof(v_filter) <> 'object'
+    or v_filter - array['states', 'label', 'sources', 'annotator', 'since', 'until'] <> '{}'
+    or jsonb_typeof(coalesce(v_filter -> 'states', '[]')) <> 'array'
+    or jsonb_typeof(coalesce(v_filter -> 'sources', '[]')) <> 'array'
+  then
+    perform labelcrew.fail('invalid', 'a search is narrowed by states, label, sources, annotator, since and until');
+  end if;
+  if not labelcrew.texts_of(v_filter, 'states') <@ labelcrew.item_states() then
+    perform labelcrew.fail('invalid', 'there is no such state');
+  end if;
+  return v_filter;
+end
+$$;
+
+-- The list of texts under a key; null without it.
+create or replace function labelcrew.texts_of(p_filter jsonb, p_key text) returns text[]
+language sql immutable
+as $$ select case when p_filter ? p_key then array(select jsonb_array_elements_text(p_filter -> p_key)) end $$;
+
+-- The conditions of a checked filter on an item `i`, without the one named `p_but`. Every piece is a constant; the
+-- values are parameters: $1 dataset, $2 states, $3 label, $4 sources, $5 annotator, $6 since, $7 until.
+create or replace function labelcrew.filter_conditions(p_filter jsonb, p_but text default '') returns text
+language sql immutable set search_path = ''
+as $$
+  select 'true'
+    || case when p_filter ? 'states' and p_but <> 'states' then ' and i.state = any ($2)' else '' end
+    || case when p_filter ? 'label' and p_but <> 'label' then ' and i.labels @> array[$3]' else '' end
+    || case when p_filter ? 'sources' and p_but <> 'sources' then ' and i.source = any ($4)' else '' end
+    || case when p_filter ? 'annotator' and p_but <> 'annotator' then
+      ' and exists (select from labelcrew.annotations a where a.item_id = i.id and a.user_id = $5 and a.current)'
+      else '' end
+    || case when p_but = 'time' then '' else
+      case when p_filter ? 'since' then ' and i.updated_at >= $6' else '' end
+      || case when p_filter ? 'until' then ' and i.updated_at < $7' else '' end end
+$$;
+
+-- Where a filter's items are found by one part of it: rows with an `id`.
+create or replace function labelcrew.filter_base(p_part text) returns text
+language sql immutable set search_path = ''
+as $$
+  select case p_part
+    when 'label' then 'select l.item_id as id from labelcrew.item_labels l where l.dataset_id = $1 and l.label = $3'
+    when 'annotator' then
+      'select a.item_id as id from labelcrew.annotations a where a.dataset_id = $1 and a.user_id = $5 and a.current'
+    when 'states' then 'select i.id from labelcrew.items i where i.dataset_id = $1 and i.state = any ($2)'
+    when 'sources' then 'select i.id from labelcrew.items i where i.dataset_id = $1 and i.source = any ($4)'
+    when 'time' then
+      'select i.id from unnest(labelcrew.item_states()) s (state) join labelcrew.items i
+         on i.dataset_id = $1 and i.state = s.state
+         and i.updated_at >= coalesce($6, ''-infinity'') and i.updated_at < coalesce($7, ''infinity'')'
+    else 'select e.item_id as id from labelcrew.embeddings e where e.dataset_id = $1'
+  end
+$$;
+
+-- The part of a filter that leaves fewest items, and how many those are, at most `p_most` + 1. Counting stops there.
+create or replace function labelcrew.narrowest(p_dataset uuid, p_filter jsonb, p_most int, out o_part text, out o_n int)
+language plpgsql stable set search_path = ''
+as $$
+declare
+  v_part text;
+  v_n int;
+begin
+  select least(coalesce(sum(n), 0), p_most + 1), 'all' into o_n, o_part from labelcrew.item_counts where dataset_id = p_dataset;
+  foreach v_part in array array['label', 'annotator', 'states', 'sources', 'time'] loop
+    continue when not (p_filter ? v_part or (v_part = 'time' and p_filter ?| array['since', 'until']));
+    if v_part = 'states' then
+      select least(coalesce(sum(n), 0), p_most + 1) into v_n from labelcrew.item_counts
+      where dataset_id = p_dataset and state = any (labelcrew.texts_of(p_filter, 'states'));
+    else
+      execute 'select count(*) from (' || labelcrew.filter_base(v_part) || ' limit $8) x' into v_n
+      using p_dataset, null::text[], p_filter ->> 'label', labelcrew.texts_of(p_filter, 'sources'),
+        (p_filter ->> 'annotator')::uuid, (p_filter ->> 'since')::timestamptz, (p_filter ->> 'until')::timestamptz, p_most + 1;
+    end if;
+    if v_n < o_n or o_part = 'all' and v_n <= o_n then
+      o_n := v_n;
+      o_part := v_part;
+    end if;
+  end loop;
+end
+$$;
+
+-- By reading every vector that the filter leaves, from its narrowest part.
+create or replace function labelcrew.nearest_by_reading(
+  p_dataset uuid, p_vector @extensions@.halfvec, p_limit int, p_filter jsonb, p_part text, p_except uuid,
+  out o_ids uuid[], out o_distances float8[]
+)
+language plpgsql stable set search_path = ''
+as $$
+declare
+  v_more text := labelcrew.filter_conditions(p_filter, p_part);
+begin
+  execute
+    'select array_agg(f.id order by f.distance), array_agg(f.distance order by f.distance)
+     from (
+       select b.id, (e.vector operator(@extensions@.<=>) $8) + 0 as distance
+       from (' || labelcrew.filter_base(p_part) || ') b join labelcrew.embeddings e on e.item_id = b.id
+       where b.id is distinct from $9'
+    || case when v_more = 'true' then '' else ' and (select ' || v_more || ' from labelcrew.items i where i.id = b.id)' end
+    || ' order by 2 limit $10
+     ) f'
+  into o_ids, o_distances
+  using p_dataset, labelcrew.texts_of(p_filter, 'states'), p_filter ->> 'label', labelcrew.texts_of(p_filter, 'sources'),
+    (p_filter ->> 'annotator')::uuid, (p_filter ->> 'since')::timestamptz, (p_filter ->> 'until')::timestamptz,
+    p_vector, p_except, p_limit;
+end
+$$;
+
+-- Through the HNSW index, which is what remains when nothing may be sorted. The filter is asked of one item after the
+-- other: an `exists` might be turned into a hash of all that pass. Twice as many as asked for are taken, because the
+-- index goes on looking in a relaxed order.
 create or replace function labelcrew.nearest_by_index(
-  p_dataset uuid, p_vector @extensions@.halfvec, p_limit int, p_verified bool, p_except uuid,
+  p_dataset uuid, p_vector @extensions@.halfvec, p_limit int, p_filter jsonb, p_except uuid,
   out o_ids uuid[], out o_distances float8[]
 )
 language plpgsql set search_path = '' set enable_sort = off
 as $$
+declare
+  v_more text := labelcrew.filter_conditions(p_filter);
 begin
   perform set_config('hnsw.ef_search', '100', true), set_config('hnsw.iterative_scan', 'relaxed_order', true);
-  select array_agg(f.id order by f.distance), array_agg(f.distance order by f.distance) into o_ids, o_distances
-  from (
-    select e.item_id as id, e.vector operator(@extensions@.<=>) p_vector as distance
-    from labelcrew.embeddings e
-    where e.dataset_id = p_dataset and e.item_id is distinct from p_except
-      and (not p_verified or (select i.state from labelcrew.items i where i.id = e.item_id) = 'verified')
-    order by e.vector operator(@extensions@.<=>) p_vector limit p_limit
-  ) f;
+  execute
+    'select array_agg(f.id order by f.distance), array_agg(f.distance order by f.distance)
+     from (
+       select e.item_id as id, e.vector operator(@extensions@.<=>) $8 as distance
+       from labelcrew.embeddings e
+       where e.dataset_id = $1 and e.item_id is distinct from $9'
+    || case when v_more = 'true' then '' else ' and (select ' || v_more || ' from labelcrew.items i where i.id = e.item_id)' end
+    || ' order by e.vector operator(@extensions@.<=>) $8 limit $10
+     ) f'
+  into o_ids, o_distances
+  using p_dataset, labelcrew.texts_of(p_filter, 'states'), p_filter ->> 'label', labelcrew.texts_of(p_filter, 'sources'),
+    (p_filter ->> 'annotator')::uuid, (p_filter ->> 'since')::timestamptz, (p_filter ->> 'until')::timestamptz,
+    p_vector, p_except, 2 * p_limit;
+  o_ids := o_ids[:p_limit];
+  o_distances := o_distances[:p_limit];
+end
+$$;
+
+-- The ids nearest to a vector among those that a checked filter leaves, and their distances. Reading m vectors takes m
+-- microseconds; the index, of which a share m / all passes the filter, about 80 all / m: they meet at the root of 80 all.
+-- When the index gives up before it has found enough, everything is read.
+create or replace function labelcrew.nearest_ids(
+  p_dataset uuid, p_vector @extensions@.halfvec, p_limit int, p_filter jsonb, p_except uuid,
+  out o_ids uuid[], out o_distances float8[]
+)
+language plpgsql set search_path = ''
+as $$
+declare
+  v_all float8;
+  v_few int;
+  v_part text;
+  v_n int;
+begin
+  select greatest(reltuples, 1) into v_all from pg_class where oid = to_regclass('labelcrew.embeddings_near');
+  v_few := case when v_all is null then 1000000000 else greatest(1500, sqrt(80 * v_all)) end;
+  select n.o_part, n.o_n into v_part, v_n
+  from labelcrew.narrowest(p_dataset, p_filter, least(v_few, 100000)) n;
+  if v_n > v_few then
+    select n.o_ids, n.o_distances into o_ids, o_distances
+    from labelcrew.nearest_by_index(p_dataset, p_vector, p_limit, p_filter, p_except) n;
+  end if;
+  if coalesce(cardinality(o_ids), 0) < p_limit then
+    select n.o_ids, n.o_distances into o_ids, o_distances
+    from labelcrew.nearest_by_reading(p_dataset, p_vector, p_limit, p_filter, v_part, p_except) n;
+  end if;
 end
 $$;
 
 -- [{item, similarity}], most similar first. `p_except` leaves one item out.
 create or replace function labelcrew.nearest(
-  p_dataset uuid, p_vector @extensions@.halfvec, p_limit int, p_verified bool, p_except uuid
+  p_dataset uuid, p_vector @extensions@.halfvec, p_limit int, p_filter jsonb, p_except uuid
 ) returns jsonb
 language plpgsql set search_path = ''
 as $$
 declare
-  v_limit int := least(greatest(coalesce(p_limit, 10), 1), 200);
-  v_matching bigint;
-  v_few bigint := case when p_verified then 4000 else 20000 end;
-  v_all float8;
   v_ids uuid[];
   v_distances float8[];
 begin
-  select coalesce(sum(n), 0) into v_matching from labelcrew.item_counts
-  where dataset_id = p_dataset and (state = 'verified' or not p_verified);
-  select greatest(reltuples, 1) into v_all from pg_class where oid = to_regclass('labelcrew.embeddings_near');
-  if v_all is null or v_matching <= v_few or v_matching < v_all / 20 then
-    if p_verified then
-      select array_agg(f.id order by f.distance), array_agg(f.distance order by f.distance) into v_ids, v_distances
-      from (
-        select i.id, (e.vector operator(@extensions@.<=>) p_vector) + 0 as distance
-        from labelcrew.items i join labelcrew.embeddings e on e.item_id = i.id
-        where i.dataset_id = p_dataset and i.state = 'verified' and i.id is distinct from p_except
-        order by 2 limit v_limit
-      ) f;
-    else
-      select array_agg(f.id order by f.distance), array_agg(f.distance order by f.distance) into v_ids, v_distances
-      from (
-        select e.item_id as id, (e.vector operator(@extensions@.<=>) p_vector) + 0 as distance
-        from labelcrew.embeddings e
-        where e.dataset_id = p_dataset and e.item_id is distinct from p_except
-        order by 2 limit v_limit
-      ) f;
-    end if;
-  else
-    select o_ids, o_distances into v_ids, v_distances
-    from labelcrew.nearest_by_index(p_dataset, p_vector, v_limit, p_verified, p_except);
-  end if;
+  select n.o_ids, n.o_distances into v_ids, v_distances
+  from labelcrew.nearest_ids(p_dataset, p_vector, least(greatest(coalesce(p_limit, 10), 1), 200), p_filter, p_except) n;
   return (
     select coalesce(jsonb_agg(jsonb_build_object('item', j.item, 'similarity', 1 - d.distance) order by j.n), '[]')
     from jsonb_array_elements(labelcrew.items_json(v_ids)) with ordinality j (item, n)
@@ -151,35 +280,59 @@ begin
 end
 $$;
 
--- None for an item that has no embedding yet.
+-- Among all items, or the verified ones.
+create or replace function labelcrew.nearest(
+  p_dataset uuid, p_vector @extensions@.halfvec, p_limit int, p_verified bool, p_except uuid
+) returns jsonb
+language sql set search_path = ''
+as $$
+  select labelcrew.nearest(p_dataset, p_vector, p_limit,
+    (case when p_verified then '{"states": ["verified"]}' else '{}' end)::jsonb, p_except)
+$$;
+
+-- None for an item that has no embedding yet. `p_verified` is short for the filter {states: [verified]}.
 create or replace function labelcrew_api.similar_items(
-  p_actor uuid, p_item uuid, p_limit int default 10, p_verified bool default false
+  p_actor uuid, p_item uuid, p_limit int default 10, p_verified bool default false, p_filter jsonb default null
 ) returns jsonb
 language plpgsql security definer set search_path = ''
 as $$
 declare
   v_dataset uuid := labelcrew.require_item(p_actor, p_item);
+  v_filter jsonb := labelcrew.check_filter(p_filter)
+    || (case when p_verified then '{"states": ["verified"]}' else '{}' end)::jsonb;
   v_vector @extensions@.halfvec(384);
 begin
   select vector into v_vector from labelcrew.embeddings where item_id = p_item;
   if v_vector is null then
     return '[]'::jsonb;
   end if;
-  return labelcrew.nearest(v_dataset, v_vector, p_limit, p_verified, p_item);
+  return labelcrew.nearest(v_dataset, v_vector, p_limit, v_filter, p_item);
 end
 $$;
 
 -- The items nearest to a vector of one's own: 384 numbers.
 create or replace function labelcrew_api.nearest_items(
-  p_actor uuid, p_dataset uuid, p_vector jsonb, p_limit int default 10, p_verified bool default false
+  p_actor uuid, p_dataset uuid, p_vector jsonb, p_limit int default 10, p_verified bool default false,
+  p_filter jsonb default null
 ) returns jsonb
 language plpgsql security definer set search_path = ''
 as $$
 begin
   perform labelcrew.require_role(p_actor, p_dataset);
+  return labelcrew.nearest(p_dataset, labelcrew.vector_of(p_vector), p_limit,
+    labelcrew.check_filter(p_filter)
+    || (case when p_verified then '{"states": ["verified"]}' else '{}' end)::jsonb, null);
+end
+$$;
+
+-- 384 numbers as a vector.
+create or replace function labelcrew.vector_of(p_vector jsonb) returns @extensions@.halfvec
+language plpgsql immutable set search_path = ''
+as $$
+begin
   if jsonb_typeof(p_vector) is distinct from 'array' or jsonb_array_length(p_vector) <> 384 then
     perform labelcrew.fail('invalid', 'an embedding is a list of 384 numbers');
   end if;
-  return labelcrew.nearest(p_dataset, p_vector::text::@extensions@.halfvec(384), p_limit, p_verified, null);
+  return p_vector::text::@extensions@.halfvec(384);
 end
 $$;
