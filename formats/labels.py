@@ -167,7 +167,7 @@ def infer_classes(values: Iterable[object], *, multi: bool = False) -> list[str]
     """
     found: dict[str, str] = {}
     for raw in values:
-        for name in _names_in(raw, multi):
+        for name in names_in(raw, multi):
             found.setdefault(name.casefold(), name)
         if len(found) > MAX_CLASSES:
             raise error_of(
@@ -180,7 +180,8 @@ def infer_classes(values: Iterable[object], *, multi: bool = False) -> list[str]
     return sorted(found.values(), key=_natural)
 
 
-def _names_in(raw: object, multi: bool) -> list[str]:
+def names_in(raw: object, multi: bool = False) -> list[str]:
+    """The class names in one raw label; none in an empty one."""
     if raw is None or raw == "":
         return []
     listed = _list_of(raw)

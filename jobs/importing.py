@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from formats.labels import PayloadReader, infer_classes
+from formats.labels import PayloadReader, infer_classes, names_in
 from formats.reading import open_rows
 from formats.rows import ReadOptions, Rejected, Row
 from schemas.errors import InvalidPayload
@@ -73,10 +73,12 @@ def inspect(path: Path, options: ReadOptions, name: str, *, has_labelset: bool) 
                 found.rejected += 1
                 continue
             found.rows += 1
-            if collect and (raw := entry.spans if entry.spans is not None else entry.label) not in (None, ""):
-                found.spans = found.spans or entry.spans is not None
-                if not isinstance(raw, str) or raw not in seen:
-                    seen.update(dict.fromkeys(infer_classes([raw])))
+            if not collect:
+                continue
+            found.spans = found.spans or entry.spans is not None
+            raw = entry.spans if entry.spans is not None else entry.label
+            if not isinstance(raw, str) or raw not in seen:
+                seen.update(dict.fromkeys(names_in(raw)))
         found.notices = list(reader.notices)
         found.columns = list(reader.columns)
         found.text_column = reader.text_column

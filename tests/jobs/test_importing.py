@@ -102,15 +102,16 @@ async def test_cancelled_import_leaves_nothing_behind(bench: Bench, settings: Se
     assert await bench.items() == []
 
 
-async def test_conll_brings_spans_and_their_classes(bench: Bench, settings: Settings, working: Working) -> None:
+async def test_conll_brings_spans_and_their_classes_though_a_sentence_has_none(bench: Bench, settings: Settings, working: Working) -> None:
     dataset = await bench.rpc.call("create_dataset", actor=bench.admin, name="names")
     bench.dataset = dataset["id"]
-    content = b"Anna B-person\nlives O\nin O\nNew B-place\nYork I-place\n"
+    content = b"It O\nrains O\n\nAnna B-person\nlives O\nin O\nNew B-place\nYork I-place\n"
     job = await bench.upload(settings, "a.conll", content)
     async with working(settings):
         done = await bench.until(job)
     assert done["state"] == "done", done["error"]
-    (item,) = await bench.items()
+    bare, item = await bench.items()
+    assert bare["annotation"]["payload"]["spans"] == []
     assert item["annotation"]["payload"]["spans"] == [
         {"start": 0, "end": 4, "label": "person"},
         {"start": 14, "end": 22, "label": "place"},
