@@ -311,7 +311,7 @@ class Model(BaseModel):
     price: Price | None
 
 
-OrderedKind = Literal["prelabel", "embed", "train", "rank", "auto_accept", "export", "consensus"]
+OrderedKind = Literal["prelabel", "embed", "train", "rank", "quality_scan", "auto_accept", "export", "consensus"]
 """The jobs that can be ordered by name. Imports begin with their file."""
 
 

@@ -17,7 +17,7 @@ PEOPLE_ONLY = frozenset({
 })  # fmt: skip
 
 ANNOTATE = frozenset({
-    "claim_items", "prelabel", "release_lease", "renew_lease", "submit_annotation", "undo_submit",
+    "claim_items", "prelabel", "release_lease", "renew_lease", "resolve_conflict", "submit_annotation", "undo_submit",
 })  # fmt: skip
 
 READ = frozenset({"estimate_job"})

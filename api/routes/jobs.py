@@ -29,7 +29,8 @@ EVENT = {
 async def create_job(parts: Parts, actor: Actor, dataset_id: DatasetId, body: NewJob) -> Response:
     """Order work for the background: `prelabel` drafts labels for all items, `embed` computes their vectors, `train`
     teaches the dataset's student, `rank` puts the queue in order, `auto_accept` plans an audit that may license drafts
-    to skip the human, `consensus` settles what several people said about the same items. Needs the role admin. A budget is never exceeded."""
+    to skip the human, `consensus` settles what several people said about the same items, `quality_scan` looks for
+    conflicts and lets a language model judge the worst. Needs the role admin. A budget is never exceeded."""
     from jobs.orders import check_order
 
     params = check_order(parts.settings, body.kind, body.params, budget_usd=body.budget_usd)

@@ -38,8 +38,18 @@ async def places(house: House) -> dict[str, str]:
     invitation = (await house.post("admin", f"/v1/datasets/{dataset}/invitations", invited)).json()
     service = {"name": "script", "role": "annotator", "scopes": ["read"]}
     token = (await house.post("admin", f"/v1/datasets/{dataset}/tokens", service)).json()
+    finding = {
+        "kind": "label_error",
+        "severity": 0.9,
+        "fingerprint": "f",
+        "item_id": page["items"][1]["id"],
+        "evidence": {},
+    }
+    await house.rpc.call("save_findings", dataset=dataset, kinds=["label_error"], rows=[finding])
+    conflicts = (await house.get("admin", f"/v1/datasets/{dataset}/conflicts")).json()["conflicts"]
     return {
         "dataset": dataset,
+        "conflict": conflicts[0]["id"],
         "item": page["items"][1]["id"],
         "lease": claimed["lease"]["id"],
         "job": job["id"],
