@@ -17,6 +17,7 @@ from fastapi import FastAPI
 
 import store
 from api.app import create_app
+from api.bootstrap import noted_address
 from api.observability import configure_logging
 from schemas.errors import ConfigurationError, error_of
 from schemas.settings import Settings
@@ -151,7 +152,8 @@ def serve(settings: Settings, *, on_ready: Callable[[Rpc], Awaitable[None]] | No
             await rpc.close()
 
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        bound = settings.model_copy(update={"port": listener.getsockname()[1]})
+        with noted_address(bound), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run())
     finally:
         listener.close()

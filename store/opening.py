@@ -6,9 +6,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.errors import ConfigurationError, LabelCrewError
+from schemas.errors import ConfigurationError, LabelCrewError, error_of
 from schemas.settings import Settings
-from store.embedded import EmbeddedPostgres, in_use_error, server_pid
+from store.embedded import EmbeddedPostgres, server_pid
 from store.migrate import expected_version, migrate, pending_error, status
 from store.postgres import PostgresRpc
 from store.rpc import Rpc
@@ -70,7 +70,11 @@ async def _open_embedded(settings: Settings, exclusive: bool) -> Store:
         if not (await status(dsn)).current:
             served_by = None if exclusive else server_pid(settings.data_path)
             if served_by is not None:
-                raise in_use_error(settings.data_path)
+                raise error_of(
+                    "migrations-pending",
+                    f"the server on {settings.data_path} (process {served_by}) runs another version than this program",
+                    hint="Stop that server and start it with this version: it brings the database up to date.",
+                )
             await migrate(dsn)
         rpc = await _open_postgres(dsn, settings)
     except BaseException:

@@ -16,7 +16,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.bootstrap import make_login_link, public_address
+from api.bootstrap import (
+    ADDRESS_FILE,
+    first_login_link,
+    login_link_for,
+    make_login_link,
+    noted_address,
+    public_address,
+    running_address,
+)
 from api.server import bind
 from schemas.errors import LabelCrewError
 from schemas.settings import Settings
@@ -169,3 +177,31 @@ def test_address_that_is_not_ours_is_refused_with_configuration(tmp_path: Path) 
 )
 def test_public_address_is_one_that_a_browser_can_open(changes: dict[str, object], address: str) -> None:
     assert public_address(Settings().model_copy(update=changes)) == address
+
+
+class TestAddressNote:
+    def test_running_server_is_found_by_its_data_folder_and_gone_with_it(self, tmp_path: Path) -> None:
+        settings = Settings(data_dir=tmp_path / "data")
+        assert running_address(settings) is None
+        with noted_address(settings.model_copy(update={"port": 8123})):
+            assert running_address(settings) == "http://127.0.0.1:8123"
+        assert running_address(settings) is None
+
+    @pytest.mark.parametrize("note", ["", "nonsense", "7 8 9", f"{2**40}\nhttp://x\n", "-\nhttp://x\n"])
+    def test_note_that_says_nothing_is_passed_over(self, tmp_path: Path, note: str) -> None:
+        (tmp_path / ADDRESS_FILE).write_text(note)
+        assert running_address(Settings(data_dir=tmp_path)) is None
+
+    def test_note_of_a_server_that_was_killed_is_passed_over(self, tmp_path: Path) -> None:
+        ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+        (tmp_path / ADDRESS_FILE).write_text(f"{ended.stdout.decode().strip()}\nhttp://127.0.0.1:8123\n")
+        assert running_address(Settings(data_dir=tmp_path)) is None
+
+    async def test_sign_in_link_leads_to_the_running_server(self, settings: Settings, pg_rpc: Rpc) -> None:
+        await first_login_link(settings, pg_rpc)
+        with noted_address(settings.model_copy(update={"port": 8123})):
+            link = await login_link_for(settings, pg_rpc, "admin@localhost")
+            assert link.startswith("http://127.0.0.1:8123/login/#token=")
+            public = settings.model_copy(update={"public_url": "https://labels.example.org"})
+            link = await login_link_for(public, pg_rpc, "admin@localhost")
+            assert link.startswith("https://labels.example.org/login/#token=")

@@ -280,5 +280,11 @@ async def test_open_store_sets_the_embedded_database_up_and_stops_it(folder: Pat
     second = await open_store(settings)
     assert await second.call("count_users") == 0
     await second.close()
+    with psycopg.connect(store.dsn, autocommit=True) as connection:
+        connection.execute("update labelcrew.function_files set checksum = 'of another version' where name = 'base'")
+    with pytest.raises(ConfigurationError) as caught:
+        await open_store(settings)
+    assert caught.value.code == "migrations-pending"
+    assert "runs another version" in caught.value.detail
     await store.close()
     assert not is_up(folder)
