@@ -59,7 +59,7 @@ async def search(
     return {"hits": hits, "labels": labels, "note": note}
 
 
-def _understand(question: str, labelset: Labelset | None, model: Embedder) -> tuple[list[float], list[str]]:
+def _understand(question: str, labelset: Labelset | None, model: Any) -> tuple[list[float], list[str]]:
     """The question's vector, and the keys of the classes it speaks of. Heavy: runs in a thread."""
     vector = _vector(question, model)
     if labelset is None or not labelset.active:
@@ -77,7 +77,7 @@ def _vector(question: str, model: Embedder) -> tuple[float, ...]:
 
 
 def _spoken_of(
-    vector: Sequence[float], keys: Sequence[str], texts: tuple[tuple[str, ...], ...], model: Embedder
+    vector: Sequence[float], keys: Sequence[str], texts: tuple[tuple[str, ...], ...], model: Any
 ) -> list[str]:
     import numpy as np
 

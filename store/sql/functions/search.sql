@@ -3,12 +3,16 @@
 -- Reciprocal rank fusion (Cormack, Clarke & Büttcher, SIGIR 2009): an item scores 1 / (60 + rank) in each ranking that has
 -- it. No scale of one ranking has to be made comparable with another's.
 
--- Any of the words, without beginnings.
+-- Any of the words, without beginnings; short ones, which mostly stand everywhere, only where there are no others.
 create or replace function labelcrew.any_word_query(p_words text) returns tsquery
 language sql immutable set search_path = ''
 as $$
   select string_agg('''' || replace(replace(word, '\', '\\'), '''', '''''') || '''', ' | ')::tsquery
-  from unnest(tsvector_to_array(to_tsvector('simple', left(p_words, 1000)))) word
+  from (
+    select word, rank() over (order by length(word) >= 4 desc) as place
+    from unnest(tsvector_to_array(to_tsvector('simple', left(p_words, 1000)))) word
+  ) w
+  where place = 1
 $$;
 
 -- Ids by how well their words fit, best first, of the first thousand that have them.
