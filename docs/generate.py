@@ -299,7 +299,7 @@ def authorisation_page() -> str:
     rows = [AUTHORISATION_INTRODUCTION, "\n", head, "|---" * 9, "|\n"]
     for rule in RULES:
         scope = "" if rule.least == "anybody" else scope_of(rule.operation, rule.method) or "*people*"
-        cells = [f"`{rule.method}`", f"`{rule.path}`", *_answers(rule.least), scope]
+        cells = [f"`{rule.method}`", f"`{rule.path.partition('?')[0]}`", *_answers(rule.least), scope]
         rows.append(f"| {' | '.join(cells)} |\n")
     return "".join(rows)
 
