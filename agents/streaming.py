@@ -9,7 +9,7 @@ server's count where it told, else by an estimate.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -88,7 +88,7 @@ async def stream_turn(
     max_output_tokens: int = OUTPUT_TOKENS,
     temperature: float = 0.2,
     spend: Spend | None = None,
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str, None]:
     """The pieces of the text as they come; ``turn`` is filled meanwhile.
 
     Close the iterator to end the answer at the server. Raises as :meth:`ModelClient.complete`, and ``model-error`` for
@@ -118,7 +118,7 @@ async def stream_turn(
 
 async def _pieces(
     client: ModelClient, messages: Sequence[Chat], turn: Turn, tools: Sequence[Schema], limit: int, temperature: float
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str, None]:
     """Opens the stream, with less of the protocol or once more where that helps, and reads it."""
     started = asyncio.get_running_loop().time()
     attempt = 0
@@ -170,7 +170,7 @@ def _pause(waits: Any, attempt: int, failure: Transient) -> float | None:
     return pause
 
 
-async def _read(client: ModelClient, sdk: openai.AsyncOpenAI, body: dict[str, Any], turn: Turn) -> AsyncIterator[str]:
+async def _read(client: ModelClient, sdk: openai.AsyncOpenAI, body: dict[str, Any], turn: Turn) -> AsyncGenerator[str, None]:
     import httpx
     import openai
 

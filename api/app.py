@@ -22,6 +22,7 @@ from api.observability import MeasuredRpc, Metrics
 from api.routes import (
     audit,
     auth,
+    bulk,
     chat,
     consensus,
     datasets,

@@ -44,3 +44,4 @@ def per_minute(name: str, most: Callable[[Settings], int]) -> Callable[..., Awai
 
 prelabels = per_minute("prelabel", lambda settings: settings.prelabel_per_minute)
 hints = per_minute("hints", lambda settings: settings.hints_per_minute)
+chats = per_minute("chat", lambda settings: settings.chats_per_minute)

@@ -78,6 +78,11 @@ async def hint_for(rpc: Rpc, settings: Settings, actor: str, item: str, *, worde
     )
 
 
+async def findings_for(rpc: Rpc, settings: Settings, actor: str, item: str) -> Findings:
+    """The evidence about an item, shown to nobody and not logged. Raises as :func:`hint_for`."""
+    return await asyncio.to_thread(gather, await read_basis(rpc, settings, actor, item))
+
+
 async def read_basis(rpc: Rpc, settings: Settings, actor: str, item: str) -> Basis:
     """Everything that evidence about ``item`` needs; its vector is computed and kept where there is none."""
     found = await rpc.call("get_hint_basis", actor=actor, item=item, limit=NEIGHBOURS)
@@ -89,7 +94,7 @@ async def read_basis(rpc: Rpc, settings: Settings, actor: str, item: str) -> Bas
         await save_vectors(rpc, actor, dataset, [item], made)
         found = await rpc.call("get_hint_basis", actor=actor, item=item, limit=NEIGHBOURS)
     labelset = Labelset.model_validate(found["labelset"])
-    passages, vectors = await _passages(found["guidelines"])
+    passages, vectors = await passages_for(found["guidelines"])
     return Basis(
         found=found,
         labelset=labelset,
@@ -101,7 +106,8 @@ async def read_basis(rpc: Rpc, settings: Settings, actor: str, item: str) -> Bas
     )
 
 
-async def _passages(guidelines: str) -> tuple[list[Passage], Vectors]:
+async def passages_for(guidelines: str) -> tuple[list[Passage], Vectors]:
+    """The passages of these guidelines with their vectors (n, 384)."""
     key = hashlib.sha256(guidelines.encode(errors="replace")).hexdigest()
     if key not in _guidelines:
         passages = passages_of(guidelines)

@@ -151,7 +151,8 @@ class ChatMessage(World):
     item_id: str | None = None
     role: Literal["user", "assistant"]
     content: str
-    data: ChatData = Field(default_factory=ChatData)
+    data: ChatData | None
+    """Of an answer."""
     created_at: datetime
 
 

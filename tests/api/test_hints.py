@@ -24,12 +24,15 @@ GUIDELINES = """# Delivery
 # Refund
 - Money that should go back is refund.
 """
+UNVEILED = {"blind_share": 0}
 CLASSES = [{"name": "delivery", "description": "Parcels under way."}, {"name": "refund", "description": "Money back"}]
 
 
 async def taught(house: House, **options: Any) -> str:
     """A dataset with verified items of two classes; its id."""
-    options = {"guidelines": GUIDELINES, "labelset": {"classes": CLASSES}, **options}
+    options = {
+        "guidelines": GUIDELINES, "labelset": {"classes": CLASSES}, "settings": UNVEILED, **options,
+    }  # fmt: skip
     dataset = await house.dataset(items=0, **options)
     rows = [
         {"external_id": f"{label}-{n}", "text": text, "annotation": {"labels": [label]}}
@@ -128,7 +131,7 @@ class TestTemplate:
         assert hint["examples"]
 
     async def test_nothing_verified_and_no_guidelines_are_said(self, house: House) -> None:
-        dataset = await house.dataset(items=1)
+        dataset = await house.dataset(items=1, settings=UNVEILED)
         [item] = (await house.get("admin", f"/v1/datasets/{dataset}/items")).json()["items"]
         hint = await hint_of(house, item["id"])
         assert "Nothing is verified here yet" in hint["note"]
@@ -138,14 +141,14 @@ class TestTemplate:
         assert "Nearest class text" in hint["why"]
 
     async def test_one_class_only_is_said(self, house: House) -> None:
-        dataset = await house.dataset(items=1, labelset={"classes": [{"name": "only"}]})
+        dataset = await house.dataset(items=1, settings=UNVEILED, labelset={"classes": [{"name": "only"}]})
         [item] = (await house.get("admin", f"/v1/datasets/{dataset}/items")).json()["items"]
         hint = await hint_of(house, item["id"])
         assert hint["why"] == "The labelset has this one class only."
         assert hint["confusion"] is None
 
     async def test_identical_texts_are_shown_once(self, house: House) -> None:
-        dataset = await house.dataset(items=0)
+        dataset = await house.dataset(items=0, settings=UNVEILED)
         rows = [{"external_id": f"c{n}", "text": "the same", "annotation": {"labels": ["positive"]}} for n in range(9)]
         (await house.post("admin", f"/v1/datasets/{dataset}/items", {"rows": rows})).raise_for_status()
         from jobs.vectors import embed_missing
@@ -156,7 +159,9 @@ class TestTemplate:
         assert example["copies"] == 8
 
     async def test_spans_without_any_verified_say_so(self, house: House) -> None:
-        dataset = await house.dataset(items=1, labelset={"kind": "spans", "classes": [{"name": "place"}]})
+        dataset = await house.dataset(
+            items=1, settings=UNVEILED, labelset={"kind": "spans", "classes": [{"name": "place"}]}
+        )
         [item] = (await house.get("admin", f"/v1/datasets/{dataset}/items")).json()["items"]
         hint = await hint_of(house, item["id"])
         assert hint["payload"] is None
@@ -251,7 +256,7 @@ class TestLanguageModel:
 
     async def test_the_budget_of_the_dataset_bounds_hints(self, talking: House, model: StandIn) -> None:
         says(model)
-        dataset = await taught(talking, settings={"budget_usd": 0.0})
+        dataset = await taught(talking, settings={"budget_usd": 0.0, "blind_share": 0})
         hint = await hint_of(talking, await item_of(talking, dataset))
         assert (hint["worded_by"], model.chats) == ("template", [])
         assert "budget-exceeded" in hint["note"]

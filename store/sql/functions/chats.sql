@@ -18,7 +18,8 @@ create or replace function labelcrew.chat_message_json(m labelcrew.chat_messages
 language sql stable
 as $$
   select jsonb_build_object(
-    'id', (m).id, 'item_id', (m).item_id, 'role', (m).role, 'content', (m).content, 'data', (m).data,
+    'id', (m).id, 'item_id', (m).item_id, 'role', (m).role, 'content', (m).content,
+    'data', case when (m).role = 'assistant' then (m).data end,
     'created_at', (m).created_at
   )
 $$;
@@ -40,7 +41,7 @@ begin
   end if;
   return jsonb_build_object(
     'dataset', (select labelcrew.dataset_json(d, v_role) from labelcrew.datasets d where d.id = p_dataset),
-    'item', labelcrew.item_json_of(p_item),
+    'item', labelcrew.item_json_of(p_item, p_actor),
     'messages', (
       select coalesce(jsonb_agg(labelcrew.chat_message_json(m) order by m.number), '[]')
       from (
@@ -49,6 +50,38 @@ begin
         order by m.number desc limit least(greatest(p_limit, 0), 100)
       ) m
     )
+  );
+end
+$$;
+
+-- An item by how people call it: its id, its external id, or `#` and its number. {item, blind}; a blind one comes without
+-- its draft.
+create or replace function labelcrew_api.find_item(p_actor uuid, p_dataset uuid, p_name text) returns jsonb
+language plpgsql stable security definer set search_path = ''
+as $$
+declare
+  v_name text := btrim(p_name);
+  v_item labelcrew.items;
+begin
+  perform labelcrew.require_role(p_actor, p_dataset);
+  if v_name ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' then
+    select * into v_item from labelcrew.items where id = v_name::uuid and dataset_id = p_dataset;
+  end if;
+  if v_item.id is null then
+    select * into v_item from labelcrew.items where dataset_id = p_dataset and external_id = v_name;
+  end if;
+  if v_item.id is null and v_name ~ '^#?[0-9]{1,18}$' then
+    select i.* into v_item
+    from unnest(labelcrew.item_states()) s (state) join labelcrew.items i
+      on i.dataset_id = p_dataset and i.state = s.state and i.seq = ltrim(v_name, '#')::bigint;
+  end if;
+  if v_item.id is null then
+    perform labelcrew.fail('not-found', 'no such item');
+  end if;
+  return jsonb_build_object(
+    'blind', labelcrew.is_blind(v_item),
+    'item', labelcrew.item_json_of(v_item.id, p_actor) || case when labelcrew.is_blind(v_item)
+      then '{"draft": null}' else '{}' end::jsonb
   );
 end
 $$;

@@ -1,11 +1,19 @@
 -- Hints: what is known about one item, in one call; a log of what was said; and what came of it. And the budget of all
 -- words that a language model says to people (hints and chat).
 
--- An item that is to be answered without help: drawn to audit the drafts, or to compare with those that had help. Once it
--- is verified there is nothing left to influence.
+-- An item that is to be answered without help: drawn to audit the drafts, or to compare with those that had help; or one
+-- that would be drawn so when it is first handed out, because who looks before claiming must not know more. Once it is
+-- verified there is nothing left to influence.
 create or replace function labelcrew.is_blind(p_item labelcrew.items) returns bool
-language sql immutable
-as $$ select coalesce((p_item).arm in ('audit', 'blind'), false) and (p_item).state <> 'verified' $$;
+language sql stable set search_path = ''
+as $$
+  select (p_item).state <> 'verified' and (
+    coalesce((p_item).arm in ('audit', 'blind'), false)
+    or (p_item).arm is null and (p_item).token = 0 and labelcrew.draw_of((p_item).id, 'blind') < (
+      select labelcrew.share_of(d.settings, 'blind_share', 0.05) from labelcrew.datasets d where d.id = (p_item).dataset_id
+    )
+  )
+$$;
 
 create or replace function labelcrew.refuse_blind(p_item labelcrew.items) returns void
 language plpgsql stable set search_path = ''
@@ -19,7 +27,8 @@ end
 $$;
 
 -- All that a hint is made of. `p_vector` is the item's vector where none is stored yet (384 numbers). Texts of neighbours
--- are cut: a hint shows a few lines of each. Raises `blind-item`.
+-- are cut: a hint shows a few lines of each. Items with a known answer are nobody's example: somebody may be tried with
+-- them. Raises `blind-item`.
 create or replace function labelcrew_api.get_hint_basis(
   p_actor uuid, p_item uuid, p_vector jsonb default null, p_limit int default 24
 ) returns jsonb
@@ -73,6 +82,7 @@ begin
       ) order by n.place), '[]')
       from jsonb_array_elements(v_near) with ordinality n (near, place)
         join labelcrew.embeddings e on e.item_id = (n.near -> 'item' ->> 'id')::uuid
+        join labelcrew.items i on i.id = e.item_id and i.gold_payload is null
       where n.near -> 'item' -> 'annotation' -> 'payload' is not null
     )
   );
