@@ -9,6 +9,7 @@ run beside the workflows:
 * *learn*: settles what several people said (jobs/consensus.py), retrains a dataset's student when people have verified
   more (jobs/students.py), and decides about licences when people have answered their audits (jobs/auto_accepting.py);
 * *watch*: looks for conflicts in what was just answered (jobs/quality_watch.py);
+* *sweep*: closes leases that ran out, and notes what waits too long;
 * *wait*: until somebody asks it to stop;
 * *seal*: seals what was written to the audit log (jobs/sealing.py).
 """
@@ -41,6 +42,7 @@ BEGIN_EVERY_S = 0.3
 BEAT_EVERY_S = 5.0
 SILENT_S = 20
 LEARN_EVERY_S = 1.0
+SWEEP_EVERY_S = 5.0
 WATCH_EVERY_S = 1.0
 SEAL_EVERY_S = 2.0
 WORKFLOW_VERSION = "1"
@@ -78,6 +80,7 @@ async def run_worker(settings: Settings, rpc: Rpc, system_database_url: str, *, 
             _every(BEGIN_EVERY_S, stop, lambda: _begin_jobs(rpc)),
             _every(BEAT_EVERY_S, stop, lambda: _beat(rpc, executor)),
             _every(LEARN_EVERY_S, stop, _learn),
+            _every(SWEEP_EVERY_S, stop, lambda: _sweep(rpc)),
             _every(WATCH_EVERY_S, stop, _watch),
             _every(SEAL_EVERY_S, stop, lambda: _seal(rpc)),
         ]
@@ -124,6 +127,10 @@ async def _begin_jobs(rpc: Rpc) -> None:
 
     for row in await rpc.call("list_queued_jobs"):
         await begin(row["id"], row["kind"], row["run"])
+
+
+async def _sweep(rpc: Rpc) -> None:
+    await rpc.call("sweep_queue")
 
 
 async def _beat(rpc: Rpc, executor: str) -> None:

@@ -216,6 +216,10 @@ class Item(World):
     """Drawn at random: to compare with (control), to check drafts unseen (audit), to be answered without help (blind)."""
     licence_id: str | None = None
     """Of an auto-accepted item: the licence that allows to skip the human."""
+    tags: list[str] = Field(default_factory=list)
+    """Skills that whoever claims it must have: a language, a subject."""
+    gold: bool = False
+    """It has a known answer and shows how annotators answer; they are not told."""
     draft: Prediction | None = None
     """The newest prediction without an error."""
     annotation: Annotation | None = None

@@ -1,7 +1,8 @@
 """The SQL that ships with the product, as text: numbered migrations, and the function files that follow them.
 
 Two things are filled in when a file is read: ``@extensions@`` becomes the schema that holds pgvector, which differs
-between installations, and ``@sqlstates@`` the registry of errors, so that a code and its SQLSTATE stand in one place.
+between installations, and ``@sqlstates@`` and ``@codes@`` the registry of errors, so that a code and its SQLSTATE stand
+in one place.
 """
 
 from __future__ import annotations
@@ -45,8 +46,9 @@ class SqlFile:
 
 
 def _fill_errors(text: str) -> str:
-    entries = (entry for entry in REGISTRY.values() if entry.sqlstate)
-    return text.replace("@sqlstates@", "\n".join(f"    when '{e.code}' then '{e.sqlstate}'" for e in entries))
+    entries = [entry for entry in REGISTRY.values() if entry.sqlstate]
+    text = text.replace("@sqlstates@", "\n".join(f"    when '{e.code}' then '{e.sqlstate}'" for e in entries))
+    return text.replace("@codes@", "\n".join(f"    when '{e.sqlstate}' then '{e.code}'" for e in entries))
 
 
 @lru_cache(maxsize=1)

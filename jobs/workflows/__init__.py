@@ -11,6 +11,7 @@ from typing import Any
 from dbos import DBOS, SetWorkflowID
 
 from jobs.workflows.auto_accepting import auto_accept
+from jobs.workflows.bulk import bulk
 from jobs.workflows.consensus import consensus
 from jobs.workflows.embedding import embed
 from jobs.workflows.exporting import export
@@ -30,6 +31,7 @@ WORKFLOWS: dict[str, Callable[[str], Coroutine[Any, Any, None]]] = {
     "rank": rank,
     "quality_scan": quality_scan,
     "auto_accept": auto_accept,
+    "bulk": bulk,
     "export": export,
     "consensus": consensus,
 }

@@ -463,7 +463,7 @@ async def test_returned_item_is_answered_anew_and_keeps_its_history(rpc: Rpc) ->
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [("new", "auto_accepted"), ("verified", "skipped_not_a_state"), ("skipped", "new"), ("returned", "drafted")],
+    [("new", "auto_accepted"), ("verified", "skipped_not_a_state"), ("skipped", "auto_accepted"), ("returned", "drafted")],
 )
 async def test_table_refuses_an_illegal_transition_by_itself(
     pg_rpc: Rpc, database_dsn: str, before: str, after: str

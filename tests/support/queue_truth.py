@@ -9,13 +9,13 @@ QUESTIONS = {
         select i.id from labelcrew.items i join labelcrew.datasets d on d.id = i.dataset_id
         where i.state in ('new', 'drafted', 'returned') and cardinality(i.answered_by) + (
           select count(*) from unnest(i.held) h where h.until > labelcrew.now() and h.user_id <> all (i.answered_by)
-        ) > coalesce((d.settings ->> 'overlap')::int, 1)
+        ) > coalesce((d.settings ->> 'overlap')::int, 1) + i.extra_overlap
     """,
     "the holds on an item are not its open leases": """
         select i.id from labelcrew.items i
         where array(select (h.user_id, h.until)::text from unnest(i.held) h order by 1) is distinct from array(
           select (l.user_id, l.expires_at)::text from labelcrew.leases l
-          where l.item_id = i.id and l.ended_at is null order by 1
+          where l.item_id = i.id and l.ended_at is null and not l.gold order by 1
         )
     """,
     "the token of an item is not that of its last lease": """
@@ -38,7 +38,7 @@ QUESTIONS = {
     "an open item has answers enough": """
         select i.id from labelcrew.items i join labelcrew.datasets d on d.id = i.dataset_id
         where i.state in ('new', 'drafted', 'returned')
-          and cardinality(i.answered_by) >= coalesce((d.settings ->> 'overlap')::int, 1)
+          and cardinality(i.answered_by) >= coalesce((d.settings ->> 'overlap')::int, 1) + i.extra_overlap
     """,
     "a counter is wrong": """
         select coalesce(c.dataset_id, t.dataset_id)
@@ -60,6 +60,48 @@ QUESTIONS = {
           left join labelcrew.predictions p on p.id = i.draft_id
         where i.labels is distinct from labelcrew.labels_of(coalesce(a.payload, p.payload))
           or i.source is distinct from coalesce(a.source, p.route)
+    """,
+    "an item is reviewed without a question to level 3, or the other way round": """
+        select i.id from labelcrew.items i
+        where (i.state = 'reviewed') <> exists (
+          select from labelcrew.arbitrations q where q.item_id = i.id and q.closed_at is null
+        )
+    """,
+    "somebody reviewed their own work": """
+        select r.item_id from labelcrew.reviews r
+        where r.withdrawn_at is null and exists (
+          select from labelcrew.annotations a
+          where a.item_id = r.item_id and a.user_id = r.reviewer_id and a.source = 'human' and a.withdrawn_at is null
+            and a.level < r.level and a.number < (
+              select max(n.number) from labelcrew.annotations n where n.id in (r.annotation_id, r.correction_id)
+            )
+        )
+    """,
+    "who reviewed an item is not who has a review of it that stands": """
+        select i.id from labelcrew.items i
+        where array(select u from unnest(i.reviewed_by) u order by 1) is distinct from array(
+          select distinct r.reviewer_id from labelcrew.reviews r
+          where r.item_id = i.id and r.withdrawn_at is null order by 1
+        )
+    """,
+    "the last move of an item did not lead to its state": """
+        select i.id from labelcrew.items i
+        where i.state <> coalesce((
+          select m.to_state from labelcrew.item_moves m where m.item_id = i.id order by m.id desc limit 1
+        ), 'new')
+    """,
+    "a move does not begin where the one before has ended": """
+        select item_id from (
+          select item_id, from_state, lag(to_state, 1, 'new') over (partition by item_id order by id) as before
+          from labelcrew.item_moves
+        ) m where from_state <> before
+    """,
+    "a decided item waits for somebody": """
+        select i.id from labelcrew.items i where i.annotation_id is not null and i.reserved_for is not null
+    """,
+    "an answer to gold is among the answers": """
+        select g.item_id from labelcrew.gold_answers g join labelcrew.annotations a using (item_id, user_id)
+        where g.withdrawn_at is null and a.level = 1 and a.source = 'human' and a.number > 0 and a.created_at > g.created_at
     """,
     "a revision is missing": """
         select item_id from labelcrew.annotations group by item_id, user_id having max(revision) <> count(*)

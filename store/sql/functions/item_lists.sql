@@ -247,7 +247,7 @@ begin
     select * into v_last from labelcrew.items where id = v_ids[v_limit];
   end if;
   return jsonb_build_object(
-    'items', labelcrew.items_json(v_ids[:v_limit]),
+    'items', labelcrew.items_json(v_ids[:v_limit], p_actor),
     'next_cursor', case when v_last.id is not null then labelcrew.cursor_of(p_sort, v_last) end,
     'total', v_total
   );

@@ -41,18 +41,41 @@ as $$
   select jsonb_build_object(
     'id', (i).id, 'dataset_id', (i).dataset_id, 'seq', (i).seq, 'external_id', (i).external_id, 'text', (i).text,
     'metadata', (i).metadata, 'state', (i).state, 'priority', (i).priority, 'arm', (i).arm,
-    'licence_id', (i).licence_id, 'draft', labelcrew.prediction_json(p), 'annotation', labelcrew.annotation_json(a),
+    'licence_id', (i).licence_id, 'tags', (i).tags, 'gold', (i).gold_payload is not null, 'draft', labelcrew.prediction_json(p), 'annotation', labelcrew.annotation_json(a),
     'created_at', (i).created_at, 'updated_at', (i).updated_at
   )
 $$;
 
--- The plan is made once a connection: making it takes longer than reading one item.
-create or replace function labelcrew.items_json(p_items uuid[]) returns jsonb
+-- An item as those may see it who are to answer it: what was drawn to be answered unseen comes without its draft, else
+-- the answer would lean towards it, and what has a known answer as if nobody had answered it.
+create or replace function labelcrew.veiled_json(i labelcrew.items, p_json jsonb) returns jsonb
+language sql stable
+as $$
+  select p_json || case when (i).gold_payload is not null then jsonb_build_object(
+      'annotation', null, 'gold', false, 'state', case when (i).draft_id is null then 'new' else 'drafted' end) else '{}' end
+    || case when (i).arm in ('audit', 'blind') and ((i).annotation_id is null or (i).gold_payload is not null)
+      then '{"draft": null}' else '{}' end::jsonb
+$$;
+
+-- Whether `p_actor` is an annotator of the dataset of this item: they see items veiled.
+create or replace function labelcrew.sees_veiled(p_actor uuid, p_item uuid) returns bool
+language sql stable set search_path = ''
+as $$
+  select coalesce(labelcrew.role_of(p_actor, (select dataset_id from labelcrew.items where id = p_item)) = 'annotator', false)
+$$;
+
+-- Items of one dataset, as `p_actor` may see them; as they are, without one. The plan is made once a connection: making it
+-- takes longer than reading one item.
+create or replace function labelcrew.items_json(p_items uuid[], p_actor uuid default null) returns jsonb
 language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
+declare
+  v_veiled bool := p_actor is not null and labelcrew.sees_veiled(p_actor, p_items[1]);
 begin
   return (
-    select coalesce(jsonb_agg(labelcrew.item_json(i, p, a) order by o.n), '[]')
+    select coalesce(jsonb_agg(
+      case when v_veiled then labelcrew.veiled_json(i, labelcrew.item_json(i, p, a)) else labelcrew.item_json(i, p, a) end
+      order by o.n), '[]')
     from unnest(p_items) with ordinality o (id, n)
       join labelcrew.items i on i.id = o.id
       left join labelcrew.predictions p on p.id = i.draft_id
@@ -61,11 +84,11 @@ begin
 end
 $$;
 
-create or replace function labelcrew.item_json_of(p_item uuid) returns jsonb
+create or replace function labelcrew.item_json_of(p_item uuid, p_actor uuid default null) returns jsonb
 language plpgsql stable set search_path = ''
 as $$
 begin
-  return labelcrew.items_json(array[p_item]) -> 0;
+  return labelcrew.items_json(array[p_item], p_actor) -> 0;
 end
 $$;
 
@@ -299,20 +322,24 @@ language plpgsql stable security definer set search_path = ''
 as $$
 begin
   perform labelcrew.require_item(p_actor, p_item);
-  return labelcrew.item_json_of(p_item);
+  return labelcrew.item_json_of(p_item, p_actor);
 end
 $$;
 
--- Everything that happened to an item, newest first. As long as several people are to answer it independently, an
--- annotator sees only their own answers.
+-- Everything that happened to an item, newest first. As long as several people are to answer it independently, and where
+-- it has a known answer, an annotator sees only their own answers; and no draft of one that is to be answered unseen.
 create or replace function labelcrew_api.list_history(p_actor uuid, p_item uuid) returns jsonb
 language plpgsql stable security definer set search_path = ''
 as $$
 declare
   v_dataset uuid := labelcrew.require_item(p_actor, p_item);
+  v_annotator bool := labelcrew.role_of(p_actor, v_dataset) = 'annotator';
   v_blind bool;
+  v_unseen bool;
 begin
-  select i.annotation_id is null and labelcrew.role_of(p_actor, v_dataset) = 'annotator' into v_blind
+  select v_annotator and (i.annotation_id is null or i.gold_payload is not null),
+    v_annotator and labelcrew.veiled_json(i, '{"draft": 0}') ->> 'draft' is null
+  into v_blind, v_unseen
   from labelcrew.items i where i.id = p_item;
   return jsonb_build_object(
     'annotations', (
@@ -321,12 +348,13 @@ begin
     ),
     'predictions', (
       select coalesce(jsonb_agg(labelcrew.prediction_json(p) order by p.number desc), '[]')
-      from labelcrew.predictions p where p.item_id = p_item
+      from labelcrew.predictions p where p.item_id = p_item and not v_unseen
     ),
     'events', (
       select coalesce(jsonb_agg(labelcrew.event_json(e) order by e.id desc), '[]')
       from labelcrew.events e
       where e.subject_id = p_item and e.dataset_id = v_dataset and (not v_blind or e.actor_id = p_actor)
+        and not (v_annotator and e.kind like 'gold%')
     )
   );
 end

@@ -160,7 +160,7 @@ begin
 end
 $$;
 
--- Newest first.
+-- Newest first; none for an annotator who is to answer the item unseen.
 create or replace function labelcrew_api.list_predictions(p_actor uuid, p_item uuid) returns jsonb
 language plpgsql stable security definer set search_path = ''
 as $$
@@ -168,7 +168,9 @@ begin
   perform labelcrew.require_item(p_actor, p_item);
   return (
     select coalesce(jsonb_agg(labelcrew.prediction_json(p) order by p.number desc), '[]')
-    from labelcrew.predictions p where p.item_id = p_item
+    from labelcrew.predictions p join labelcrew.items i on i.id = p.item_id
+    where p.item_id = p_item and not (
+      labelcrew.sees_veiled(p_actor, p_item) and labelcrew.veiled_json(i, '{"draft": 0}') ->> 'draft' is null)
   );
 end
 $$;

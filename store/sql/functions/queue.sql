@@ -1,7 +1,7 @@
--- The queue: who works on what, and what becomes of an item when somebody answers.
+-- The queue: who works on what.
 --
 -- An item is open while its state is new, drafted or returned. `items.held` names who holds it and until when;
--- `items.answered_by` who has answered. Together they never name more people than the dataset's overlap. Every function
+-- `items.answered_by` who has answered. Together they never name more people than the item's overlap. Every function
 -- here locks the item's row before it looks, so what it sees is what is. A lease that runs out needs nobody to notice: it
 -- simply no longer counts, and the next claim of the item writes down that it ended. The fencing token grows with every
 -- hand-out, so that of two people who think they hold an item the late one is refused.
@@ -14,19 +14,39 @@ as $$
   )
 $$;
 
--- Whether an item that is or was held may be handed to `p_actor` too.
+-- Whether an item that is or was held may be handed to `p_actor` too: whether there is room, and whether not too many
+-- leases have run out on it, those included that nobody has noticed yet.
 create or replace function labelcrew.has_room(
-  p_held labelcrew.hold[], p_answered_by uuid[], p_actor uuid, p_overlap int, p_now timestamptz
+  p_held labelcrew.hold[], p_answers int, p_actor uuid, p_overlap int, p_now timestamptz, p_expiries int, p_limit int
 ) returns bool
 language sql immutable set search_path = ''
 as $$
-  select cardinality(p_answered_by) + count(*) < p_overlap and count(*) filter (where h.user_id = p_actor) = 0
-  from unnest(p_held) h where h.until > p_now
+  select p_answers + count(*) filter (where h.until > p_now) < p_overlap
+    and count(*) filter (where h.until > p_now and h.user_id = p_actor) = 0
+    and p_expiries + count(*) filter (where h.until <= p_now) < p_limit
+  from unnest(p_held) h
 $$;
 
--- Hands the item, whose row the caller has locked, to a person: next token, new lease; leases that ran out are closed.
-create or replace function labelcrew.hand_out(p_item uuid, p_user uuid, p_seconds int, p_now timestamptz)
-returns labelcrew.leases
+-- Whether `p_actor` may be handed an open item to answer it. Looks at the item's own row only, so that a row that somebody
+-- else changed while we came for it is looked at again as it is now. `p_limit` is how many leases may have run out on it.
+create or replace function labelcrew.may_take(i labelcrew.items, p_actor uuid, p_overlap int, p_limit int, p_now timestamptz)
+returns bool
+language sql immutable
+as $$
+  select cardinality((i).answered_by) < p_overlap + (i).extra_overlap
+    and p_actor <> all ((i).answered_by) and p_actor <> all ((i).reviewed_by)
+    and (i).gold_payload is null and (i).expiries < p_limit
+    and ((i).reserved_for is null or (i).reserved_for = p_actor or (i).reserved_until <= p_now)
+    and (cardinality((i).held) = 0 or labelcrew.has_room(
+      (i).held, cardinality((i).answered_by), p_actor, p_overlap + (i).extra_overlap, p_now, (i).expiries, p_limit))
+$$;
+
+-- Hands the item, whose row the caller has locked, to a person: next token, new lease; leases that ran out are closed and,
+-- where they were to answer it, counted. `p_blind` is the share of items that are answered without help: chance decides
+-- when an item is handed out for the first time.
+create or replace function labelcrew.hand_out(
+  p_item uuid, p_user uuid, p_seconds int, p_now timestamptz, p_level int default 1, p_blind float8 default 0
+) returns labelcrew.leases
 language plpgsql set search_path = ''
 as $$
 declare
@@ -37,14 +57,19 @@ begin
   set token = i.token + 1,
       held = array(
         select h from unnest(i.held) h where h.until > p_now and h.user_id <> p_user
-      ) || row(p_user, p_now + make_interval(secs => p_seconds))::labelcrew.hold
+      ) || row(p_user, p_now + make_interval(secs => p_seconds))::labelcrew.hold,
+      expiries = i.expiries + case when i.state in ('new', 'drafted', 'returned') and cardinality(i.held) > 0
+        then (select count(*) from unnest(i.held) h where h.until <= p_now) else 0 end,
+      arm = case when i.arm is null and i.token = 0 and p_blind > 0 and labelcrew.draw_of(i.id, 'blind') < p_blind
+        then 'blind' else i.arm end
   where i.id = p_item
   returning * into v_item;
   update labelcrew.leases set ended_at = p_now, ended_by = 'expired'
-  where item_id = p_item and ended_at is null and (expires_at <= p_now or user_id = p_user);
-  insert into labelcrew.leases (item_id, dataset_id, user_id, token, seconds, created_at, expires_at)
-  values (p_item, v_item.dataset_id, p_user, v_item.token, p_seconds, p_now, p_now + make_interval(secs => p_seconds))
-  returning * into v_lease;
+  where item_id = p_item and ended_at is null and not gold and (expires_at <= p_now or user_id = p_user);
+  insert into labelcrew.leases (item_id, dataset_id, user_id, token, seconds, level, created_at, expires_at)
+  values (
+    p_item, v_item.dataset_id, p_user, v_item.token, p_seconds, p_level, p_now, p_now + make_interval(secs => p_seconds)
+  ) returning * into v_lease;
   return v_lease;
 end
 $$;
@@ -58,165 +83,6 @@ begin
   where item_id = p_item and user_id = p_user and ended_at is null;
   update labelcrew.items i set held = array(select h from unnest(i.held) h where h.user_id <> p_user)
   where i.id = p_item and exists (select from unnest(i.held) h where h.user_id = p_user);
-end
-$$;
-
--- Puts an item, whose row the caller has locked, into the state that its answers amount to. A reviewer's answer decides,
--- the highest level first, then one that was imported; else as many people as the overlap asks for, and of their answers
--- the most frequent counts, of equals the newest. An item that is not decided stays open (or skipped); `p_reopen` is the
--- state it goes back to when its deciding answer was taken back.
-create or replace function labelcrew.settle_item(p_item uuid, p_reopen text default null) returns void
-language plpgsql set search_path = ''
-as $$
-declare
-  v_item labelcrew.items;
-  v_settings jsonb;
-  v_final labelcrew.annotations;
-  v_draft labelcrew.predictions;
-  v_answered_by uuid[];
-  v_levels int;
-  v_state text;
-begin
-  select * into v_item from labelcrew.items where id = p_item;
-  select settings into v_settings from labelcrew.datasets where id = v_item.dataset_id;
-  v_levels := labelcrew.review_levels_of(v_settings);
-  select coalesce(array_agg(user_id order by number), '{}') into v_answered_by
-  from labelcrew.annotations where item_id = p_item and current and level = 1;
-  select * into v_final from labelcrew.annotations
-  where item_id = p_item and current and (level > 1 or source = 'import')
-  order by level desc, number desc limit 1;
-  if v_final.id is null and cardinality(v_answered_by) >= labelcrew.overlap_of(v_settings) then
-    select a.* into v_final
-    from (
-      select id, number, count(*) over (partition by payload) as votes
-      from labelcrew.annotations where item_id = p_item and current and level = 1
-    ) v join labelcrew.annotations a using (id)
-    order by v.votes desc, v.number desc limit 1;
-  end if;
-  if v_final.id is not null then
-    v_state := case when v_final.level >= v_levels then 'verified' when v_final.level = 1 then 'annotated' else 'reviewed' end;
-  else
-    v_state := case
-      when v_item.state in ('new', 'drafted', 'returned', 'skipped', 'auto_accepted') then v_item.state
-      else coalesce(p_reopen, 'new')
-    end;
-    if v_state = 'new' and v_item.draft_id is not null then
-      v_state := 'drafted';
-    end if;
-    select * into v_draft from labelcrew.predictions where id = v_item.draft_id;
-  end if;
-  update labelcrew.items
-  set state = v_state, annotation_id = v_final.id, answered_by = v_answered_by,
-      labels = coalesce(labelcrew.labels_of(coalesce(v_final.payload, v_draft.payload)), '{}'),
-      source = coalesce(v_final.source, v_draft.route),
-      held = case when v_final.id is null then held else '{}' end,
-      updated_at = labelcrew.now()
-  where id = p_item;
-  if v_final.id is not null and cardinality(v_item.held) > 0 then
-    update labelcrew.leases set ended_at = labelcrew.now(), ended_by = 'closed' where item_id = p_item and ended_at is null;
-  end if;
-end
-$$;
-
--- Claiming -----------------------------------------------------------------------------------------------------------
-
--- What `p_actor` may take now, highest priority first, locked. The conditions look at the item's own row only: a row that
--- somebody else changed while we came for it is looked at again as it is now. `p_wait` waits for rows that are locked
--- rather than passing them. One plan a connection, in the order of the index, whatever the statistics say.
-create or replace function labelcrew.take_open_items(
-  p_actor uuid, p_dataset uuid, p_count int, p_overlap int, p_now timestamptz, p_wait bool
-) returns uuid[]
-language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan set enable_sort = off
-as $$
-declare
-  v_ids uuid[];
-begin
-  if p_wait then
-    select array_agg(x.id) into v_ids from (
-      select i.id from labelcrew.items i
-      where i.dataset_id = p_dataset and i.state in ('new', 'drafted', 'returned')
-        and (cardinality(i.held) = 0 or labelcrew.has_room(i.held, i.answered_by, p_actor, p_overlap, p_now))
-        and cardinality(i.answered_by) < p_overlap and p_actor <> all (i.answered_by)
-      order by (- i.priority), i.seq limit p_count for no key update
-    ) x;
-  else
-    select array_agg(x.id) into v_ids from (
-      select i.id from labelcrew.items i
-      where i.dataset_id = p_dataset and i.state in ('new', 'drafted', 'returned')
-        and (cardinality(i.held) = 0 or labelcrew.has_room(i.held, i.answered_by, p_actor, p_overlap, p_now))
-        and cardinality(i.answered_by) < p_overlap and p_actor <> all (i.answered_by)
-      order by (- i.priority), i.seq limit p_count for no key update skip locked
-    ) x;
-  end if;
-  return coalesce(v_ids, '{}');
-end
-$$;
-
--- Up to `p_count` items to work on: first those the person holds already, whose time starts anew, then the next open
--- ones. None twice, none that the person has answered, none that as many others as the overlap allows hold or have
--- answered. An empty list means that there is nothing left for this person now.
-create or replace function labelcrew_api.claim_items(
-  p_actor uuid, p_dataset uuid, p_count int default 1, p_lease_seconds int default null
-) returns jsonb
-language plpgsql security definer set search_path = ''
-as $$
-declare
-  v_now timestamptz := labelcrew.now();
-  v_settings jsonb;
-  v_overlap int;
-  v_seconds int;
-  v_count int := least(greatest(coalesce(p_count, 1), 1), 100);
-  v_own uuid[];
-  v_new uuid[] := '{}';
-  v_item uuid;
-  v_lease labelcrew.leases;
-  v_leases jsonb := '[]';
-begin
-  perform labelcrew.require_role(p_actor, p_dataset);
-  select settings into v_settings from labelcrew.datasets where id = p_dataset;
-  v_overlap := labelcrew.overlap_of(v_settings);
-  v_seconds := coalesce(p_lease_seconds, labelcrew.lease_seconds_of(v_settings));
-  if v_seconds not between 10 and 86400 then
-    perform labelcrew.fail('invalid', 'a lease lasts 10 to 86400 seconds');
-  end if;
-  select array_agg(x.id order by x.seq) into v_own from (
-    select i.id, i.seq
-    from labelcrew.leases l join labelcrew.items i on i.id = l.item_id
-    where l.user_id = p_actor and l.dataset_id = p_dataset and l.ended_at is null and l.expires_at > v_now
-    order by i.seq limit v_count for no key update of i
-  ) x;
-  foreach v_item in array coalesce(v_own, '{}') loop
-    select * into v_lease from labelcrew.leases
-    where item_id = v_item and user_id = p_actor and ended_at is null and expires_at > v_now;
-    if v_lease.id is not null then
-      v_lease := labelcrew.extend_lease(v_lease, v_seconds, v_now);
-      v_leases := v_leases || labelcrew.lease_json(v_lease);
-    end if;
-  end loop;
-  if jsonb_array_length(v_leases) < v_count then
-    v_new := labelcrew.take_open_items(
-      p_actor, p_dataset, v_count - jsonb_array_length(v_leases), v_overlap, v_now, false);
-    if v_new = '{}' and v_leases = '[]' then
-      v_new := labelcrew.take_open_items(p_actor, p_dataset, 1, v_overlap, v_now, true);
-    end if;
-    foreach v_item in array v_new loop
-      v_lease := labelcrew.hand_out(v_item, p_actor, v_seconds, v_now);
-      v_leases := v_leases || labelcrew.lease_json(v_lease);
-    end loop;
-  end if;
-  if v_new <> '{}' then
-    insert into labelcrew.events (dataset_id, actor_id, kind, subject_id, data, created_at)
-    select p_dataset, p_actor, 'item_claimed', (l ->> 'item_id')::uuid, jsonb_build_object('token', l -> 'token'), v_now
-    from jsonb_array_elements(v_leases) l where (l ->> 'item_id')::uuid = any (v_new);
-  end if;
-  return (
-    select coalesce(jsonb_agg(jsonb_build_object('lease', l.lease, 'item', labelcrew.item_json(i, p, a)) order by l.n), '[]')
-    from jsonb_array_elements(v_leases) with ordinality l (lease, n)
-      join labelcrew.items i on i.id = (l.lease ->> 'item_id')::uuid
-      -- An audit item is answered without sight of its draft, else the answer would lean towards it.
-      left join labelcrew.predictions p on p.id = i.draft_id and i.arm is distinct from 'audit'
-      left join labelcrew.annotations a on a.id = i.annotation_id
-  );
 end
 $$;
 
@@ -281,7 +147,7 @@ begin
   if p_lease.ended_by = 'closed' then
     perform labelcrew.fail('stale-token', format('the item was decided meanwhile; it is %s', v_item.state), v_facts);
   end if;
-  if v_item.token > p_lease.token then
+  if v_item.token > p_lease.token and not p_lease.gold then
     perform labelcrew.fail('stale-token',
       format('your time ended %s and somebody else has taken the item since; it is %s',
         labelcrew.ago(p_now - p_lease.expires_at), v_item.state),
@@ -320,10 +186,12 @@ declare
   v_state text;
 begin
   if v_lease.token = p_token and v_lease.ended_by = (case when p_skip_reason is null then 'released' else 'skipped' end) then
-    return labelcrew.item_json_of(v_lease.item_id);
+    return labelcrew.item_json_of(v_lease.item_id, p_actor);
   end if;
   perform labelcrew.check_lease(v_lease, p_token, v_now);
-  if p_skip_reason is null then
+  if v_lease.gold then
+    perform labelcrew.end_hold(v_lease.item_id, p_actor, case when p_skip_reason is null then 'released' else 'skipped' end, v_now);
+  elsif p_skip_reason is null then
     perform labelcrew.end_hold(v_lease.item_id, p_actor, 'released', v_now);
     perform labelcrew.record_event(v_lease.dataset_id, p_actor, 'item_released', v_lease.item_id);
   else
@@ -337,6 +205,7 @@ begin
     perform labelcrew.record_event(v_lease.dataset_id, p_actor, 'item_skipped', v_lease.item_id,
       jsonb_build_object('reason', left(p_skip_reason, 1000)));
   end if;
-  return labelcrew.item_json_of(v_lease.item_id);
+  return labelcrew.item_json_of(v_lease.item_id, p_actor)
+    || case when v_lease.gold and p_skip_reason is not null then '{"state": "skipped"}'::jsonb else '{}' end;
 end
 $$;

@@ -26,7 +26,7 @@ alter table labelcrew.items
   add column gold_payload jsonb check (jsonb_typeof(gold_payload) = 'object'),
   add column tags text[] not null default '{}',
   add column expiries int not null default 0 check (expiries >= 0),
-  add column state_since timestamptz not null default labelcrew.now(),
+  add column state_since timestamptz,
   add check ((reserved_for is null) = (reserved_until is null)),
   add check (reviewer_id is not null or reviewer_until is null),
   drop constraint items_arm_check,
@@ -36,6 +36,7 @@ comment on column labelcrew.items.reviewer_id is 'who sent it back; it comes bac
 comment on column labelcrew.items.reviewed_by is 'who has ever reviewed it: they never get it to answer';
 comment on column labelcrew.items.gold_payload is 'a known answer; the item is shown to annotators to see how they answer';
 comment on column labelcrew.items.tags is 'skills, a language or a subject, that whoever claims it must have';
+comment on column labelcrew.items.state_since is 'when it came into its state; null as long as it never left the first';
 comment on column labelcrew.items.expiries is 'leases that ran out since somebody last answered';
 alter table labelcrew.members
   add column if not exists skills text[] not null default '{}';
