@@ -5,8 +5,8 @@ import type { Dataset } from "@/lib/api/types";
 
 export function PeopleTab({ dataset }: { dataset: Dataset }) {
   return (
-    <div className="grid gap-8">
-      <MyQuality dataset={dataset.id} />
+    <div className="grid grid-cols-[minmax(0,1fr)] gap-8">
+      <MyQuality dataset={dataset} />
       <Members dataset={dataset} />
       {dataset.role === "admin" && <ScorecardsTable dataset={dataset.id} />}
     </div>

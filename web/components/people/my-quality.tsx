@@ -5,14 +5,16 @@ import { RateBar } from "@/components/people/rate-bar";
 import { ProblemNotice } from "@/components/shell/problem";
 import { Skeleton } from "@/components/ui/skeleton";
 import { scorecardQuery } from "@/lib/api/queries";
+import type { Dataset } from "@/lib/api/types";
 import { count, duration, quantity } from "@/lib/format";
 import { RATES, type RateName } from "@/lib/people";
 
-/** How the answers of whoever looks stand up, for themselves. */
-export function MyQuality({ dataset }: { dataset: string }) {
-  const { data, error } = useQuery(scorecardQuery(dataset));
+/** How the answers of whoever looks stand up, for themselves. Nothing for those who are not here to answer. */
+export function MyQuality({ dataset }: { dataset: Dataset }) {
+  const { data, error } = useQuery(scorecardQuery(dataset.id));
   if (error) return <ProblemNotice error={error} />;
-  if (!data) return <Skeleton className="h-28" />;
+  if (!data) return dataset.role === "annotator" ? <Skeleton className="h-28" /> : null;
+  if (dataset.role !== "annotator" && data.answers + data.gold.of === 0) return null;
   const pace = data.median_ms === null ? "" : `, ${duration(data.median_ms / 1000)} each as a rule`;
   return (
     <section aria-label="Your quality" className="panel grid gap-4 px-4 py-4">

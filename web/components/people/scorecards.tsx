@@ -24,7 +24,7 @@ export function ScorecardsTable({ dataset }: { dataset: string }) {
   if (data.people.length === 0) return null;
   const groups = order === "name" ? [] : data.distinguishable[order];
   return (
-    <section aria-label="Quality of people" className="grid gap-3">
+    <section aria-label="Quality of people" className="grid grid-cols-[minmax(0,1fr)] gap-3">
       <div className="flex flex-wrap items-center justify-between gap-x-6 gap-y-2">
         <h2 className="text-base font-semibold">Quality of people</h2>
         <Label className="font-normal">
