@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 PAGE = 5_000
 MOST_ITEMS = 60_000
 """Items with a label that a scan looks at; of more, those that came first."""
+MOST_FINDINGS = 1_000
+"""Of a kind; the worst are kept. Nobody works through more before the next scan."""
 OF_DRAFTS = 0.6
 """A doubt about a draft weighs less than one about an answer: a person will see it anyway."""
 
@@ -62,9 +64,11 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Look:
-    """What one check found, by kind; ``complete`` is False when there was more than is kept."""
+    """What one check found, by kind. ``milder`` are items, by kind, about which there is a finding that is not kept
+    because there are too many; ``complete`` is False when not every item was looked at."""
 
     findings: dict[str, list[Finding]]
+    milder: dict[str, list[str]]
     complete: bool = True
 
 
@@ -111,20 +115,20 @@ async def read_snapshot(rpc: Rpc, actor: str, dataset: str) -> Snapshot:
 def look(snapshot: Snapshot, check: str) -> Look:
     """What one of :data:`CHECKS` finds. Heavy: call it in a thread."""
     from learning.conflicts import worst
-    from learning.conflicts.finding import MOST_FINDINGS
 
     found: dict[str, list[Finding]] = {kind: [] for kind in CHECKS[check]}
     for finding in _LOOKS[check](snapshot):
         found[finding.kind].append(finding)
     human = {item.id: item.human for item in snapshot.items}
-    weighed = {
+    ranked = {
         kind: worst(
             f if human.get(f.item_id or "", True) else replace(f, severity=f.severity * OF_DRAFTS) for f in of_kind
         )
         for kind, of_kind in found.items()
     }
-    complete = not snapshot.partial and all(len(of_kind) < MOST_FINDINGS for of_kind in weighed.values())
-    return Look(weighed, complete)
+    kept = {kind: of_kind[:MOST_FINDINGS] for kind, of_kind in ranked.items()}
+    milder = {kind: [f.item_id for f in of_kind[MOST_FINDINGS:] if f.item_id] for kind, of_kind in ranked.items()}
+    return Look(kept, milder, not snapshot.partial)
 
 
 async def keep(rpc: Rpc, dataset: str, found: Look, wanted: Sequence[str] | None = None) -> dict[str, int]:
@@ -134,8 +138,9 @@ async def keep(rpc: Rpc, dataset: str, found: Look, wanted: Sequence[str] | None
         if wanted is None or kind in wanted:
             rows = [finding.row() for finding in findings]
             await rpc.call(
-                "save_findings", dataset=dataset, kinds=[kind], rows=rows, complete=found.complete, timeout=150
-            )
+                "save_findings", dataset=dataset, kinds=[kind], rows=rows, still=found.milder[kind], complete=found.complete,
+                timeout=150,
+            )  # fmt: skip
             standing[kind] = len(rows)
     return standing
 

@@ -10,8 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-MOST_FINDINGS = 1_000
-"""Of a kind; the worst are kept. Nobody works through more before the next scan."""
 MOST_OTHERS = 6
 """Other items that the evidence of a finding names."""
 
@@ -105,8 +103,8 @@ def item_finding(
     return Finding(kind, severity, f"{kind}:{item.id}", item.id, evidence, proposal)
 
 
-def worst(findings: Iterable[Finding], most: int = MOST_FINDINGS) -> list[Finding]:
-    """The worst of a kind, and only one about each thing."""
+def worst(findings: Iterable[Finding], most: int | None = None) -> list[Finding]:
+    """The worst first, and only one about each thing."""
     kept: dict[str, Finding] = {}
     for finding in sorted(findings, key=lambda f: (-f.severity, f.fingerprint)):
         kept.setdefault(finding.fingerprint, finding)

@@ -15,6 +15,8 @@ TWIN = 0.97
 SAME_TEXT = 0.85
 """Cosine that two texts of equal words have at least, whatever the order of their marks."""
 SHARED_WORDS = 0.6
+CLEAR = 3
+"""Neighbours that speak for one of two copies rather than for the other."""
 VOTERS = 10
 LEAST_VOTERS = 4
 CLOSE_ENOUGH = 0.45
@@ -24,8 +26,8 @@ TOP_SHARE, OWN_SHARE = 0.6, 0.15
 
 
 def near_duplicates(item: Labelled, near: Sequence[Near], names: Names | None = None) -> Finding | None:
-    """Nearly the same text with another label. Of two that stand alone against each other one is named: always the same
-    one, whichever is looked at."""
+    """Nearly the same text with another label. Of two that stand alone against each other the one is named that the other
+    neighbours speak against, else always the same one, whichever is looked at."""
     names = names or Names()
     twins = [other for other in near if _is_twin(item, other)]
     opposed = [twin for twin in twins if twin.item.answer != item.answer]
@@ -33,18 +35,21 @@ def near_duplicates(item: Labelled, near: Sequence[Near], names: Names | None = 
         return None
     votes = Counter(twin.item.answer for twin in twins)
     votes[item.answer] += 1
-    top, count = max(votes.items(), key=lambda pair: (pair[1], pair[0]))
     closest = max(opposed, key=lambda twin: twin.similarity)
-    if votes[item.answer] > votes[closest.item.answer]:
+    rival = closest.item
+    if votes[item.answer] > votes[rival.answer]:
         return None  # the other one is the odd one out, and is found when it is looked at
-    alone = votes[item.answer] == votes[closest.item.answer]
-    subject, others = item, sorted(opposed, key=lambda twin: -twin.similarity)
-    if alone and closest.item.id > item.id:
-        subject, others = closest.item, [Near(item, closest.similarity)]
+    subject, others, payload = item, sorted(opposed, key=lambda twin: -twin.similarity), rival.payload
+    alone = votes[item.answer] == votes[rival.answer]
+    if alone:
+        # What else is near speaks for one of the two; else nobody knows, and the choice is only always the same.
+        around = Counter(other.item.answer for other in near if other not in twins)
+        lead = around[rival.answer] - around[item.answer]
+        if lead <= -CLEAR or (lead < CLEAR and rival.id > item.id):
+            subject, others, payload = rival, [Near(item, closest.similarity)], item.payload
+        if abs(lead) < CLEAR:
+            payload = None
     severity = 0.5 + 0.5 * (closest.similarity - SAME_TEXT) / (1 - SAME_TEXT) * (0.8 if alone else 1.0)
-    payload = None
-    if not alone and top != subject.answer:
-        payload = next(twin.item.payload for twin in twins if twin.item.answer == top)
     same = "the same words" if normalised(subject.text) == normalised(others[0].item.text) else "nearly the same text"
     summary = (
         f"{len(others)} other item{'s' if len(others) > 1 else ''} with {same} "
@@ -54,8 +59,8 @@ def near_duplicates(item: Labelled, near: Sequence[Near], names: Names | None = 
     return item_finding(
         "near_duplicates", subject, severity, summary,
         stamp=sorted(f"{other.item.id} {other.item.answer}" for other in others), others=others,
-        numbers={"similarity": round(closest.similarity, 3), "agreeing": count if top == subject.answer else votes[top]},
-        payload=payload, reason="most items with this text have that label",
+        numbers={"similarity": round(closest.similarity, 3), "alike": len(twins), "agreeing": votes[subject.answer]},
+        payload=payload, reason="the items most like it have that label",
     )  # fmt: skip
 
 

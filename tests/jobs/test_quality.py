@@ -224,11 +224,11 @@ class TestWatch:
         async with working(settings):
 
             async def quiet() -> bool:
-                return await bench.rpc.call("list_stale_scans") == []
+                return not await bench.rpc.call("list_stale_scans")
 
             await eventually(quiet)
             [new] = await bench.add(["when does the parcel arrive, order 777"])
-            answer = {"actor": bench.admin, "item": new, "labelset_version": 1}
+            answer: dict[str, Any] = {"actor": bench.admin, "item": new, "labelset_version": 1}
             await bench.rpc.call("submit_annotation", **answer, payload={"labels": ["refund"]})
 
             async def noticed() -> bool:

@@ -58,6 +58,16 @@ class TestNearDuplicates:
         assert {f.evidence["stamp"] for f in found if f} == {found[0].evidence["stamp"]} if found[0] else False
         assert all(f.proposal is None for f in found if f)
 
+    def test_of_a_pair_the_one_is_named_that_the_neighbours_speak_against(self) -> None:
+        one, two = labelled(1, "lost my card", "a"), labelled(2, "lost my card!", "b")
+        around = [Near(labelled(n, f"my card number {n} is lost", "a"), 0.8) for n in range(3, 8)]
+        for item, near in ((one, [Near(two, 0.98), *around]), (two, [Near(one, 0.98), *around])):
+            finding = near_duplicates(item, near)
+            assert finding is not None
+            assert (finding.item_id, finding.proposal and finding.proposal["payload"]) == ("i002", {"labels": ["a"]})
+        around = [Near(labelled(n, f"my card number {n} is lost", "b"), 0.8) for n in range(3, 8)]
+        assert near_duplicates(two, [Near(one, 0.98), *around]).item_id == "i001"  # type: ignore[union-attr]
+
     def test_like_texts_of_other_words_and_like_labels_are_left_alone(self) -> None:
         item = labelled(1, "where is my refund", "refund")
         assert near_duplicates(item, [Near(labelled(2, "when does the parcel arrive", "delivery"), 0.98)]) is None

@@ -81,6 +81,7 @@ class TestLife:
         assert len((await page(team))["conflicts"]) == 3
         assert (await save(team, kinds=["label_error"], items=[two]))["gone"] == 1
         assert (await save(team, kinds=["label_error"], complete=False))["gone"] == 0
+        assert (await save(team, kinds=["label_error"], still=[one]))["gone"] == 0
 
     async def test_an_item_has_one_conflict_of_a_kind_whoever_opened_it(self, pg_rpc: Rpc, clean_dsn: str) -> None:
         team = await Team.of(pg_rpc, items=1)

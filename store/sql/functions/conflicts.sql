@@ -237,10 +237,11 @@ $$;
 
 -- What a scan found, a kind or several at a time: rows of {item_id, kind, severity, fingerprint, evidence, proposal}. An
 -- item has one conflict of a kind, whoever opened it. With `p_complete`, open ones of `p_kinds` (and of `p_items`, if
--- given) that are not among the rows no longer hold: they are resolved as `gone`. For workers.
+-- given) that are not among the rows, nor about `p_still`, no longer hold: they are resolved as `gone`. For workers.
 -- Returns {opened, standing, gone}.
 create or replace function labelcrew_api.save_findings(
-  p_dataset uuid, p_kinds text[], p_rows jsonb, p_items uuid[] default null, p_complete bool default true
+  p_dataset uuid, p_kinds text[], p_rows jsonb, p_items uuid[] default null, p_complete bool default true,
+  p_still uuid[] default '{}'
 ) returns jsonb
 language plpgsql security definer set search_path = '' set statement_timeout = '120s'
 as $$
@@ -274,6 +275,7 @@ begin
       set state = 'resolved', resolution = 'gone', resolved_by = null, updated_at = v_now
       where c.dataset_id = p_dataset and c.state = 'open' and c.kind = any (p_kinds)
         and (p_items is null or c.item_id = any (p_items)) and c.id <> all (v_ids)
+        and (c.item_id is null or c.item_id <> all (p_still))
       returning c.id, c.kind, c.item_id
     ), told as (
       insert into labelcrew.events (dataset_id, kind, subject_id, data, created_at)
