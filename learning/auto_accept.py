@@ -256,7 +256,7 @@ def plan_by_class(
 
     present = np.unique(labels)
     best: dict[int, Plan] = {}
-    for tried in sorted({1, 2, 3, 5, 8, len(present)}):
+    for tried in sorted({1, 2, 3, 5, 8, max(len(present), 1)}):
         if tried > len(present) or audit_size // tried < 1:
             continue
         plans = {int(label): draft(int(label), tried) for label in present}
