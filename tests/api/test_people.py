@@ -66,6 +66,13 @@ class TestInvitations:
         assert answer.status_code == 401
         assert (await house.post(None, "/v1/invitations/preview", {"token": token})).status_code == 200
 
+    async def test_where_supabase_keeps_the_accounts_one_signs_in_first(self, house: House) -> None:
+        token = await invite(house, await house.dataset())
+        house.gateway.local_tokens = None
+        answer = await house.post(None, "/v1/invitations/accept", {"token": token})
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+        assert (await house.post("stranger", "/v1/invitations/accept", {"token": token})).status_code == 200
+
     async def test_no_list_shows_a_link(self, house: House) -> None:
         dataset = await house.dataset()
         token = await invite(house, dataset)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import psycopg
+
 from schemas.people import Deactivation
 from schemas.world import Member, User
 from store.rpc import Rpc
@@ -62,6 +64,35 @@ class TestRemoval:
         await team.call("remove_member", user=leaving)
         assert open_leases(clean_dsn, leaving) == 0
         assert {c["item"]["id"] for c in await team.claim(staying, 3)} == {c["item"]["id"] for c in held}
+
+    async def test_what_was_kept_for_them_is_kept_no_more(self, rpc: Rpc, clean_dsn: str) -> None:
+        team = await Team.of(rpc, items=2)
+        leaving, staying = await team.member(), await team.member()
+        first, second = [item["id"] for item in await team.items()]
+        with psycopg.connect(clean_dsn, autocommit=True) as connection:
+            connection.execute(
+                "update labelcrew.items set reserved_for = %s, reserved_until = now() + interval '1 day' where id = %s",
+                [leaving, first],
+            )
+            connection.execute("update labelcrew.items set reviewer_id = %s where id = %s", [leaving, second])
+        assert [c["item"]["id"] for c in await team.claim(staying, 2)] == [second]
+        await team.call("remove_member", user=leaving)
+        assert {c["item"]["id"] for c in await team.claim(staying, 2)} == {first, second}
+        kept = rows(
+            clean_dsn, "select id from labelcrew.items where reviewer_id is not null or reserved_for is not null"
+        )
+        assert kept == []
+
+    async def test_lease_for_a_review_ends_too(self, rpc: Rpc, clean_dsn: str) -> None:
+        team = await Team.of(rpc, items=1, review_levels=2)
+        author, reviewer, other = await team.member(), await team.member("reviewer"), await team.member("reviewer")
+        (claim,) = await team.claim(author)
+        await team.submit(author, claim)
+        assert len(await team.call("claim_reviews", reviewer)) == 1
+        assert await team.call("claim_reviews", other) == []
+        await team.call("remove_member", user=reviewer)
+        assert open_leases(clean_dsn, reviewer) == 0
+        assert len(await team.call("claim_reviews", other)) == 1
 
     async def test_what_they_hold_elsewhere_stays_theirs(self, rpc: Rpc, clean_dsn: str) -> None:
         here, elsewhere = await Team.of(rpc, items=1), await Team.of(rpc, items=1)

@@ -65,8 +65,8 @@ begin
 end
 $$;
 
--- Ends every hold of a person, in one dataset or in all, so that nobody waits for somebody who will not come back. The
--- number of items that are free again.
+-- Ends every hold of a person, in one dataset or in all, and whatever is kept for them, so that nothing waits for somebody
+-- who will not come back. The number of items that they held.
 create or replace function labelcrew.release_holds(p_user uuid, p_dataset uuid default null) returns int
 language plpgsql set search_path = ''
 as $$
@@ -84,6 +84,10 @@ begin
   foreach v_item in array coalesce(v_items, '{}') loop
     perform labelcrew.end_hold(v_item, p_user, 'released', v_now);
   end loop;
+  update labelcrew.items i set reserved_for = null, reserved_until = null
+  where i.reserved_for = p_user and (p_dataset is null or i.dataset_id = p_dataset);
+  update labelcrew.items i set reviewer_id = null, reviewer_until = null
+  where i.reviewer_id = p_user and (p_dataset is null or i.dataset_id = p_dataset);
   return coalesce(cardinality(v_items), 0);
 end
 $$;
