@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from learning.arrays import softmax
-from learning.conflicts.finding import Finding, Labelled, Names, Near, item_finding, normalised, stamp_of
+from learning.conflicts.finding import Finding, Labelled, Names, Near, Payload, item_finding, normalised, stamp_of
 
 TWIN = 0.97
 """Cosine from which two texts that share most words are called near duplicates."""
@@ -39,7 +39,8 @@ def near_duplicates(item: Labelled, near: Sequence[Near], names: Names | None = 
     rival = closest.item
     if votes[item.answer] > votes[rival.answer]:
         return None  # the other one is the odd one out, and is found when it is looked at
-    subject, others, payload = item, sorted(opposed, key=lambda twin: -twin.similarity), rival.payload
+    subject, others = item, sorted(opposed, key=lambda twin: -twin.similarity)
+    payload: Payload | None = rival.payload
     alone = votes[item.answer] == votes[rival.answer]
     if alone:
         # What else is near speaks for one of the two; else nobody knows, and the choice is only always the same.
