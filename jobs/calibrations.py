@@ -2,6 +2,9 @@
 
 A dataset has a curve for each model, route and version of its labelset, because a crew puts its confidence into words
 and a bulk call may have it from log-probabilities. The embedded model needs none: its student is calibrated by itself.
+
+Verdicts count alike, whether the item was chosen for being hard or drawn at random, so probabilities lean a little low
+(docs/decisions/what-the-loop-assumes.md).
 """
 
 from __future__ import annotations

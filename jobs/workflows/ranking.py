@@ -10,7 +10,7 @@ from typing import Any
 from dbos import DBOS
 
 from jobs.context import context
-from jobs.ranking import HEAD, order_queue
+from jobs.ranking import HEAD, MOST_VECTORS, order_queue
 from jobs.workflows.embedding import embed_all
 from jobs.workflows.steps import begin_job, finish_job, workflow
 
@@ -42,7 +42,9 @@ def _in_words(result: dict[str, Any]) -> str:
     if not result["ranked"]:
         return "Nothing was put in order: people hold or have answered what is open."
     by = f"student {result['student']}" if result.get("student") else "the class names and how typical an item is"
+    passed = result.get("without_vector", 0)
+    beyond = f" {passed:,} have no vector, or come after the first {MOST_VECTORS:,}, and wait." if passed else ""
     return (
         f"{result['ranked']} of {result['open']} open items stand at the head of the queue, chosen by {by}; "
-        f"{result['control']} of them were drawn at random, to compare with."
+        f"{result['control']} of them were drawn at random, to compare with.{beyond}"
     )
