@@ -230,6 +230,30 @@ def user_link(email: str, data_dir: DataDir = None) -> None:
     run_link(email, data_dir=data_dir)
 
 
+@user_app.command("list")
+def user_list(data_dir: DataDir = None) -> None:
+    """Every account: email, name, and what is special about it."""
+    from cli.accounts import run_list
+
+    run_list(data_dir=data_dir)
+
+
+@user_app.command("deactivate")
+def user_deactivate(email: str, data_dir: DataDir = None) -> None:
+    """Switch an account off: its sessions, holds, invitations and tokens end."""
+    from cli.accounts import run_deactivate
+
+    run_deactivate(email, data_dir=data_dir)
+
+
+@user_app.command("reactivate")
+def user_reactivate(email: str, data_dir: DataDir = None) -> None:
+    """Switch an account on again, with the roles it had."""
+    from cli.accounts import run_reactivate
+
+    run_reactivate(email, data_dir=data_dir)
+
+
 @user_app.command("token")
 def user_token(
     email: str,
