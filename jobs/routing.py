@@ -79,6 +79,12 @@ def usd_an_item(settings: Settings, model: str, dataset: Mapping[str, Any], samp
     return (estimate.cost_usd or 0.0) / 1_000
 
 
+def _is_priced(settings: Settings, model: str) -> bool:
+    from agents.client import ModelClient
+
+    return model.startswith(LOCAL) or ModelClient.from_settings(settings, model).price is not None
+
+
 def limits_of(params: Mapping[str, Any], budget_usd: float | None, items: int) -> RouteLimits:
     """A job's budget and minutes, shared out over its items."""
     from crews.routing import RouteLimits
@@ -110,7 +116,8 @@ async def estimate_routes(
     target = params.get("target_error")
     reach = "" if target is None else (", which meets the target" if routing.meets_target else ", short of the target")
     return JobEstimate(
-        items=items, input_tokens=0, output_tokens=0, cost_usd=round(routing.usd * scale, 6), minutes=0.0, model=model,
+        items=items, input_tokens=0, output_tokens=0, minutes=0.0, model=model,
+        cost_usd=round(routing.usd * scale, 6) if _is_priced(settings, model) else None,
         human_minutes=round(routing.minutes * scale, 1), split=split,
         note=f"{share:.1%} of the labels are expected to be right{reach}.",
     )  # fmt: skip
