@@ -161,6 +161,11 @@ class Api:
         assert response.is_success, response.text
         return response.json()
 
+    async def patch(self, path: str, body: Any) -> Any:
+        response = await self._client.patch(path, json=body)
+        assert response.is_success, response.text
+        return response.json()
+
     async def items(self, dataset: str, **query: Any) -> list[dict[str, Any]]:
         page = await self.get(f"/v1/datasets/{dataset}/items", limit=200, **query)
         found: list[dict[str, Any]] = page["items"]
@@ -177,7 +182,12 @@ class Api:
     ) -> str:
         """A dataset with these texts, and drafts for as many of them as are given; returns its id."""
         made = await self.post(
-            "/v1/datasets", {"name": name, "labelset": {"classes": [{"name": c} for c in classes], **labelset}}
+            "/v1/datasets",
+            {
+                "name": name,
+                "labelset": {"classes": [{"name": c} for c in classes], **labelset},
+                "settings": {"blind_share": 0},
+            },
         )
         rows: list[dict[str, Any]] = [{"external_id": f"i{n}", "text": text} for n, text in enumerate(texts, 1)]
         for row, payload in zip(rows, drafts or [], strict=False):

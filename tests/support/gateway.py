@@ -89,7 +89,12 @@ class House:
 
     async def dataset(self, name: str = "Reviews", *, items: int = 3, **options: Any) -> str:
         """A dataset of two classes with one person of every role, and a few items; its id."""
-        body = {"name": name, "labelset": {"classes": [{"name": "positive"}, {"name": "negative"}]}, **options}
+        body = {
+            "name": name,
+            "labelset": {"classes": [{"name": "positive"}, {"name": "negative"}]},
+            **options,
+            "settings": {"blind_share": 0, **options.get("settings", {})},
+        }
         made = (await self.post("admin", "/v1/datasets", body)).raise_for_status().json()
         for role in ROLES[:-1]:
             email = self.people[role].email

@@ -19,9 +19,10 @@ async def new_user(rpc: Rpc, name: str = "user") -> str:
 
 
 async def new_dataset(rpc: Rpc, admin: str, **params: Any) -> str:
-    """The id of a new dataset that ``admin`` made."""
+    """The id of a new dataset that ``admin`` made. Unless told otherwise, no item is drawn to be answered unseen."""
+    settings = {"blind_share": 0, **params.pop("settings", {})}
     made: dict[str, Any] = await rpc.call(
-        "create_dataset", actor=admin, **{"name": f"dataset {next(_numbers)}", **params}
+        "create_dataset", actor=admin, **{"name": f"dataset {next(_numbers)}", **params}, settings=settings
     )
     return str(made["id"])
 

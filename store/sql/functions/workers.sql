@@ -39,13 +39,17 @@ begin atomic
   where w.seen_at >= labelcrew.now() - pg_catalog.make_interval(secs => p_alive_seconds);
 end;
 
--- Jobs that nobody has begun: [{id, kind, run}], oldest first.
-create or replace function labelcrew_api.list_queued_jobs(p_limit int default 20) returns jsonb
+-- Jobs that nobody has begun: [{id, kind, run, place}], oldest first. Those that need the files of a place (a data folder)
+-- are listed only for that place.
+create or replace function labelcrew_api.list_queued_jobs(p_limit int default 20, p_place text default null) returns jsonb
 language sql stable security definer set search_path = ''
 begin atomic
-  select coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('id', q.id, 'kind', q.kind, 'run', q.runs)), '[]')
+  select coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+    'id', q.id, 'kind', q.kind, 'run', q.runs, 'place', q.place)), '[]')
   from (
-    select id, kind, runs from labelcrew.jobs where state = 'queued' order by created_at limit least(p_limit, 1000)
+    select id, kind, runs, params ->> 'place' as place from labelcrew.jobs
+    where state = 'queued' and (params ->> 'place' is null or params ->> 'place' = p_place)
+    order by created_at limit least(p_limit, 1000)
   ) q;
 end;
 
