@@ -5,6 +5,7 @@ import { Download, FileUp, Sparkles } from "lucide-react";
 import Link from "next/link";
 import { useSearchParams } from "next/navigation";
 import { useState } from "react";
+import { ConflictsTab } from "@/components/dataset/conflicts-tab";
 import { ExportDialog } from "@/components/dataset/export-dialog";
 import { GuidelinesTab } from "@/components/dataset/guidelines-tab";
 import { ImportDialog } from "@/components/dataset/import-dialog";
@@ -117,6 +118,7 @@ function Overview({ dataset }: { dataset: Dataset }) {
           <TabsTrigger value="items">Items</TabsTrigger>
           <TabsTrigger value="labels">Labels</TabsTrigger>
           <TabsTrigger value="guidelines">Guidelines</TabsTrigger>
+          {dataset.role !== "annotator" && <TabsTrigger value="conflicts">Conflicts</TabsTrigger>}
           <TabsTrigger value="people">People</TabsTrigger>
           <TabsTrigger value="jobs">Jobs{running.length > 0 && ` (${running.length} running)`}</TabsTrigger>
         </TabsList>
@@ -129,6 +131,11 @@ function Overview({ dataset }: { dataset: Dataset }) {
         <TabsContent value="guidelines">
           <GuidelinesTab dataset={dataset} />
         </TabsContent>
+        {dataset.role !== "annotator" && (
+          <TabsContent value="conflicts">
+            <ConflictsTab dataset={dataset} />
+          </TabsContent>
+        )}
         <TabsContent value="people">
           <PeopleTab dataset={dataset} />
         </TabsContent>

@@ -1,5 +1,6 @@
 import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { api, unwrap } from "@/lib/api/client";
+import type { paths } from "@/lib/api/schema";
 import type { ItemState, Job } from "@/lib/api/types";
 
 /** Everything that pages read, with its key, in one place, so that a change can say what it makes stale. */
@@ -119,6 +120,66 @@ export const similarQuery = (id: string) =>
     enabled: id !== "",
   });
 
+/** Asked for once an item: every hint is kept, to be compared with the answer. */
+export const hintQuery = (id: string) =>
+  queryOptions({
+    queryKey: [...keys.item(id), "hint"],
+    queryFn: ({ signal }) => unwrap(api.GET("/v1/items/{item_id}/hints", { params: { path: { item_id: id } }, signal })),
+    enabled: id !== "",
+    staleTime: Infinity,
+    retry: false,
+  });
+
+export const chatQuery = (dataset: string, item: string | null) =>
+  queryOptions({
+    queryKey: ["dataset", dataset, "chat", item],
+    queryFn: ({ signal }) =>
+      unwrap(
+        api.GET("/v1/datasets/{dataset_id}/chat", {
+          params: { path: { dataset_id: dataset }, query: { item: item ?? undefined, limit: 50 } },
+          signal,
+        }),
+      ),
+    enabled: dataset !== "",
+  });
+
+export interface ConflictFilters {
+  kind: NonNullable<ConflictQuery["kind"]>[number] | "";
+  state: NonNullable<ConflictQuery["state"]>[number];
+}
+
+type ConflictQuery = NonNullable<paths["/v1/datasets/{dataset_id}/conflicts"]["get"]["parameters"]["query"]>;
+
+export const conflictsQuery = (dataset: string, filters: ConflictFilters) =>
+  infiniteQueryOptions({
+    queryKey: [...keys.dataset(dataset), "conflicts", filters],
+    queryFn: ({ pageParam, signal }) =>
+      unwrap(
+        api.GET("/v1/datasets/{dataset_id}/conflicts", {
+          params: {
+            path: { dataset_id: dataset },
+            query: {
+              kind: filters.kind ? [filters.kind] : undefined,
+              state: [filters.state],
+              cursor: pageParam || undefined,
+              limit: 50,
+            },
+          },
+          signal,
+        }),
+      ),
+    initialPageParam: "",
+    getNextPageParam: (page) => page.next_cursor ?? undefined,
+  });
+
+export const conflictQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["conflict", id],
+    queryFn: ({ signal }) =>
+      unwrap(api.GET("/v1/conflicts/{conflict_id}", { params: { path: { conflict_id: id } }, signal })),
+    gcTime: 0,
+  });
+
 export const modelsQuery = () =>
   queryOptions({
     queryKey: ["models"],
@@ -167,4 +228,11 @@ export const scorecardsQuery = (dataset: string) =>
     queryKey: [...keys.dataset(dataset), "scorecards"],
     queryFn: ({ signal }) =>
       unwrap(api.GET("/v1/datasets/{dataset_id}/scorecards", { params: { path: { dataset_id: dataset } }, signal })),
+  });
+
+export const serviceTokensQuery = (dataset: string) =>
+  queryOptions({
+    queryKey: [...keys.dataset(dataset), "tokens"],
+    queryFn: ({ signal }) =>
+      unwrap(api.GET("/v1/datasets/{dataset_id}/tokens", { params: { path: { dataset_id: dataset } }, signal })),
   });

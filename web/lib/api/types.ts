@@ -6,10 +6,14 @@ type Schemas = Readable<components["schemas"]>;
 
 export type Alternative = Schemas["Alternative"];
 export type Annotation = Schemas["Annotation"];
+export type ChatMessage = Schemas["ChatMessage"];
 export type Claim = Schemas["Claim"];
+export type ConflictRow = Schemas["ConflictRow"];
 export type Dataset = Schemas["Dataset"];
 export type Invitation = Schemas["Invitation"];
 export type InvitationPreview = Schemas["InvitationPreview"];
+export type Hint = Schemas["Hint"];
+export type HintExample = Schemas["HintExample"];
 export type Item = Schemas["Item"];
 export type Job = Schemas["Job"];
 export type LabelClass = Schemas["LabelClass"];
@@ -20,11 +24,17 @@ export type Prediction = Schemas["Prediction"];
 export type Rate = Schemas["Rate"];
 export type Scorecard = Schemas["Scorecard"];
 export type Scorecards = Schemas["Scorecards"];
+export type Proposal = Schemas["Proposal"];
+export type ServiceToken = Schemas["ServiceToken"];
 export type Span = Schemas["Span"];
 export type StateCounts = Schemas["StateCounts"];
+
+export type WholeConflict = Schemas["WholeConflict"];
+export type Conflict = ConflictRow | WholeConflict;
 
 export type ItemState = Item["state"];
 export type JobState = Job["state"];
 export type Payload = Annotation["payload"];
 export type Role = Member["role"];
+export type Scope = ServiceToken["scopes"][number];
 export type Route = Prediction["route"];
