@@ -20,6 +20,7 @@ from api.auth import Authenticator, LocalTokens, ServiceTokens, TokenVerifier, l
 from api.deps import Gateway
 from api.observability import MeasuredRpc, Metrics
 from api.routes import (
+    activity,
     audit,
     auth,
     bulk,
@@ -68,6 +69,7 @@ ROUTERS = (
     audit,
     ops,
     search,
+    activity,
 )
 
 EXPOSED_HEADERS = [

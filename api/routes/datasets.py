@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import Query
 from starlette.responses import Response
 
-from api.bodies import MAX_INTEGER, DatasetPatch, NewDataset, NewLabelset
-from api.deps import Actor, DatasetId, Db, Limit, answer
+from api.bodies import DatasetPatch, NewDataset, NewLabelset
+from api.deps import Actor, DatasetId, Db, answer
 from api.making import labelset_params, make_dataset
 from api.routes import resource
 from schemas.labelsets import Labelset
-from schemas.world import Dataset, Event
+from schemas.world import Dataset
 
 router = resource("datasets", "/v1/datasets")
 
@@ -66,16 +63,3 @@ async def create_labelset(db: Db, actor: Actor, dataset_id: DatasetId, body: New
     """Change the classes or rules: a new version, from now on in force. Classes that are left out are retired, and
     answers that use them stay. A class keeps its ``key`` when it is renamed. Needs the role admin."""
     return answer(await db.call("create_labelset", actor=actor, dataset=dataset_id, **labelset_params(body)), 201)
-
-
-@router.get("/{dataset_id}/activity", response_model=list[Event], summary="List what happened")
-async def list_activity(
-    db: Db,
-    actor: Actor,
-    dataset_id: DatasetId,
-    kind: Annotated[list[str] | None, Query(description="Only events of these kinds.", max_length=50)] = None,
-    after: Annotated[int | None, Query(ge=0, le=MAX_INTEGER, description="Only events after this one's id.")] = None,
-    limit: Limit = 100,
-) -> Response:
-    """The audit log of a dataset. Needs the role reviewer."""
-    return answer(await db.call("list_events", actor=actor, dataset=dataset_id, kinds=kind, after=after, limit=limit))

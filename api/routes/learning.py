@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Query
@@ -10,23 +11,33 @@ from starlette.responses import Response
 from api.bodies import LicenceRevocation
 from api.deps import Actor, DatasetId, Db, answer
 from api.routes import resource
-from schemas.insights import AgreementReport, LearningMetrics, LicenceReport
+from schemas.insights import AgreementReport, LicenceReport
+from schemas.metrics import DatasetMetrics
 
 router = resource("learning", "/v1/datasets")
 
 
-@router.get("/{dataset_id}/metrics", response_model=LearningMetrics, summary="How the learning goes")
+@router.get("/{dataset_id}/metrics", response_model=DatasetMetrics, summary="How the work and the learning go")
 async def get_learning(
     db: Db,
     actor: Actor,
     dataset_id: DatasetId,
     next_labels: Annotated[int, Query(ge=1, le=100_000, description="How many more labels to look ahead.")] = 500,
+    since: Annotated[datetime | None, Query(description="Count from this time on.")] = None,
+    until: Annotated[datetime | None, Query(description="Count what was before this time.")] = None,
+    bucket: Annotated[
+        int, Query(ge=900, le=31_536_000, description="Seconds of one point of a series; a multiple of 900.")
+    ] = 86_400,
 ) -> Response:
     """The learning curve of the dataset's students, what more labels are expected to buy, in points, hours and USD, and
-    how each model's confidences are read."""
-    from jobs.insights import report_learning
+    how each model's confidences are read. Beside it the work: rates, people, drafts, costs, labels, states, conflicts,
+    what hints do, and drift; as totals and as series. Annotators see of the people only themselves."""
+    from jobs.metrics import report_metrics
 
-    return answer((await report_learning(db, actor, dataset_id, next_labels=next_labels)).model_dump(mode="json"))
+    found = await report_metrics(
+        db, actor, dataset_id, next_labels=next_labels, since=since, until=until, bucket_seconds=bucket
+    )
+    return answer(found.model_dump(mode="json"))
 
 
 @router.get("/{dataset_id}/agreement", response_model=AgreementReport, summary="How far people agree")
