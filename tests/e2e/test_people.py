@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import httpx
 from playwright.async_api import Browser, Page, expect
 
 from tests.e2e.conftest import Api, Served
@@ -69,3 +70,51 @@ async def test_invitation_is_withdrawn(page: Page, api: Api) -> None:
     await expect(page.get_by_role("list", name="Invited")).to_have_count(0)
     (made,) = await api.get(f"/v1/datasets/{dataset}/invitations")
     assert made["state"] == "revoked"
+
+
+async def test_program_gets_a_token_that_is_replaced_and_revoked(served: Served, page: Page, api: Api) -> None:
+    dataset = await api.dataset("Programs", ["yes", "no"], ["A text."])
+    await page.goto(f"/dataset?id={dataset}&tab=people")
+    await page.get_by_role("button", name="New token").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_label("Name").fill("nightly import")
+    await dialog.get_by_role("button", name="Make the token").click()
+    first = await dialog.get_by_label("Token").input_value()
+    await page.keyboard.press("Escape")
+    await page.get_by_role("button", name="Replace the token of nightly import").click()
+    second = await page.get_by_role("region", name="Service tokens").get_by_label("Token", exact=True).input_value()
+    page.on("dialog", lambda asked: asked.accept())
+    await page.get_by_role("button", name=f"Revoke the token lc_…{first[-4:]}").click()
+    await expect(page.get_by_role("button", name=re.compile("^Revoke the token"))).to_have_count(1)
+    found = {}
+    for token in (first, second):
+        async with httpx.AsyncClient(base_url=served.address, headers={"Authorization": f"Bearer {token}"}) as program:
+            found[token] = (await program.get(f"/v1/datasets/{dataset}/items")).status_code
+    assert found == {first: 401, second: 200}
+
+
+async def test_people_are_ranked_by_a_rate_only_where_it_is_not_chance(served: Served, page: Page, api: Api) -> None:
+    dataset = await api.dataset("Ranks", ["yes", "no"], [f"Question {n}." for n in range(1, 41)])
+    await api.patch(f"/v1/datasets/{dataset}", {"settings": {"overlap": 4}})
+    for name, wrong in (("Ann", 1), ("Ben", 3), ("Cleo", 2), ("Dan", 30)):
+        invited = {"email": f"{name}@example.org", "role": "annotator"}
+        link = (await api.post(f"/v1/datasets/{dataset}/invitations", invited))["url"]
+        async with httpx.AsyncClient(base_url=served.address, timeout=30) as http:
+            body = {"token": link.rpartition("=")[2], "name": name}
+            joined = (await http.post("/v1/invitations/accept", json=body)).json()
+            http.headers["Authorization"] = f"Bearer {joined['access_token']}"
+            claims = (await http.post(f"/v1/datasets/{dataset}/claim", json={"count": 40})).json()["claims"]
+            for n, claim in enumerate(claims):
+                answer = {
+                    "payload": {"labels": ["no" if n < wrong else "yes"]}, "labelset_version": 1,
+                    "lease_id": claim["lease"]["id"], "token": claim["lease"]["token"],
+                }  # fmt: skip
+                await http.put(f"/v1/items/{claim['item']['id']}/annotation", json=answer)
+    await page.goto(f"/dataset?id={dataset}&tab=people")
+    rows = page.get_by_role("table", name="Quality of people").locator("tbody tr")
+    await expect(rows).to_have_text([re.compile(name) for name in ("Ann", "Ben", "Cleo", "Dan")])
+    await page.get_by_label("Order").select_option("consensus")
+    await expect(page.get_by_text("By this rate there are 2 groups")).to_be_visible()
+    await expect(rows).to_have_text([re.compile(name) for name in ("Ann", "Ben", "Cleo", "Dan")])
+    await page.get_by_label("Order").select_option("gold")
+    await expect(page.get_by_text("Nothing is measured by this yet.")).to_be_visible()

@@ -1,4 +1,4 @@
-import type { Rate, Role } from "@/lib/api/types";
+import type { Rate, Role, Scope } from "@/lib/api/types";
 import { count, percent } from "@/lib/format";
 
 export const ROLES: Role[] = ["annotator", "reviewer", "super_reviewer", "admin"];
@@ -8,6 +8,13 @@ export const ROLE_NAMES: Record<Role, string> = {
   reviewer: "Reviewer",
   super_reviewer: "Super reviewer",
   admin: "Admin",
+};
+
+/** What a service token may be used for. */
+export const SCOPES: Record<Scope, string> = {
+  read: "items, exports, jobs, metrics",
+  annotate: "claiming, answering, reviewing, drafting",
+  manage: "importing, jobs, settings, labelsets",
 };
 
 export type RateName = "gold" | "consensus" | "acceptance";

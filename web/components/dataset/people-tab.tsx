@@ -1,6 +1,7 @@
 import { Members } from "@/components/people/members";
 import { MyQuality } from "@/components/people/my-quality";
 import { ScorecardsTable } from "@/components/people/scorecards";
+import { ServiceTokens } from "@/components/people/service-tokens";
 import type { Dataset } from "@/lib/api/types";
 
 export function PeopleTab({ dataset }: { dataset: Dataset }) {
@@ -9,6 +10,7 @@ export function PeopleTab({ dataset }: { dataset: Dataset }) {
       <MyQuality dataset={dataset} />
       <Members dataset={dataset} />
       {dataset.role === "admin" && <ScorecardsTable dataset={dataset.id} />}
+      {dataset.role === "admin" && <ServiceTokens dataset={dataset.id} />}
     </div>
   );
 }

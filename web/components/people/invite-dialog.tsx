@@ -1,8 +1,8 @@
 "use client";
 
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { Check, Copy } from "lucide-react";
-import { type ReactNode, useRef, useState } from "react";
+import { type ReactNode, useState } from "react";
+import { CopyText } from "@/components/people/copy-text";
 import { ProblemNotice } from "@/components/shell/problem";
 import { Button } from "@/components/ui/button";
 import {
@@ -56,7 +56,7 @@ function InviteForm({ dataset }: { dataset: string }) {
   if (invite.data) {
     return (
       <div className="grid gap-4">
-        <CopyLink url={linkFromHere(invite.data.url)} />
+        <CopyText label="Link" text={linkFromHere(invite.data.url)} />
         <p className="text-sm text-pretty text-muted-foreground">
           For {invite.data.email}, until {moment(invite.data.expires_at)}. It is shown this once; inviting them again
           makes a new one.
@@ -126,29 +126,5 @@ function InviteForm({ dataset }: { dataset: string }) {
         </Button>
       </DialogFooter>
     </form>
-  );
-}
-
-/** The link to be copied; where the browser does not let pages copy, it is selected, to be copied by hand. */
-function CopyLink({ url }: { url: string }) {
-  const [copied, setCopied] = useState(false);
-  const input = useRef<HTMLInputElement>(null);
-  const copy = async () => {
-    input.current?.select();
-    try {
-      await navigator.clipboard.writeText(url);
-      setCopied(true);
-    } catch {
-      setCopied(false);
-    }
-  };
-  return (
-    <div className="flex gap-2">
-      <Input ref={input} readOnly aria-label="Link" value={url} onFocus={(event) => event.target.select()} />
-      <Button onClick={() => void copy()}>
-        {copied ? <Check aria-hidden /> : <Copy aria-hidden />}
-        {copied ? "Copied" : "Copy"}
-      </Button>
-    </div>
   );
 }
