@@ -21,6 +21,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
 
 from api.deps import Gateway
+from jobs.places import place_of
 from schemas.errors import Invalid, TooLarge, error_of
 
 MAX_FIELD_BYTES = 2_000
@@ -77,7 +78,8 @@ async def begin_import(request: Request, parts: Gateway, actor: str, dataset: st
     folder = parts.settings.data_path / "uploads" / secrets.token_hex(16)
     try:
         upload = await receive(request, folder, most=parts.settings.max_upload_mb * 2**20)
-        params = {"upload": f"{folder.name}/{upload.stored}", "filename": upload.filename, **upload.fields}
+        stored = {"place": place_of(parts.settings), "upload": f"{folder.name}/{upload.stored}"}
+        params = {**upload.fields, **stored, "filename": upload.filename}
         job: dict[str, Any] = await parts.rpc.call(
             "create_job", actor=actor, dataset=dataset, kind="import", params=params
         )

@@ -11,6 +11,7 @@ from typing import Any
 from cli.console import say
 from cli.jobs import follow, tell_end
 from cli.opening import find_dataset, operator, with_store
+from jobs.places import place_of
 from schemas.errors import NotFound, error_of
 from schemas.labelsets import Labelset
 from schemas.settings import Settings
@@ -129,7 +130,7 @@ async def order_import(
     folder.mkdir(parents=True, mode=0o700)
     stored = folder / ("file" + "".join(source.suffixes[-2:]))
     shutil.copyfile(source, stored)
-    params = {"upload": f"{folder.name}/{stored.name}", "filename": source.name}
+    params = {"place": place_of(configured), "upload": f"{folder.name}/{stored.name}", "filename": source.name}
     params |= {name: value for name, value in options.items() if value is not None}
     job: dict[str, Any] = await store.call("create_job", actor=actor, dataset=dataset, kind="import", params=params)
     return job

@@ -5,10 +5,11 @@ Opened once a process, inside the event loop that runs the workflows, because co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jobs.places import place_of
 from schemas.settings import Settings
 from schemas.world import Job
 from store.rpc import Rpc
@@ -20,8 +21,13 @@ class WorkContext:
 
     settings: Settings
     rpc: Rpc
+    place: str = field(init=False)
+    """The name of this process's data folder."""
     stopping: bool = False
     """Set when this process ends: what fails from then on is left to the next worker, not told to the user."""
+
+    def __post_init__(self) -> None:
+        self.place = place_of(self.settings)
 
     async def job(self, job_id: str) -> Job:
         """The job as it stands now."""

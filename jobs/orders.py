@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from jobs.places import place_of
 from schemas.consensus import ConsensusMethod
 from schemas.errors import Invalid, error_of
 from schemas.labelsets import Labelset
@@ -129,6 +130,7 @@ def check_order(
         from formats.registry import format_of
 
         format_of(order.format)
+        return {**order.model_dump(exclude_none=True), "place": place_of(settings)}
     return order.model_dump(exclude_none=True)
 
 

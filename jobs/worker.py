@@ -73,11 +73,11 @@ async def run_worker(settings: Settings, rpc: Rpc, system_database_url: str, *, 
     )
     DBOS.launch()
     try:
-        await jobs.workflows.register_queues()
+        await jobs.workflows.register_queues(here.place)
         await _beat(rpc, executor)
         log.info("worker_ready", executor=executor)
         loops = [
-            _every(BEGIN_EVERY_S, stop, lambda: _begin_jobs(rpc)),
+            _every(BEGIN_EVERY_S, stop, lambda: _begin_jobs(rpc, here.place)),
             _every(BEAT_EVERY_S, stop, lambda: _beat(rpc, executor)),
             _every(LEARN_EVERY_S, stop, _learn),
             _every(SWEEP_EVERY_S, stop, lambda: _sweep(rpc)),
@@ -122,11 +122,11 @@ async def _every(seconds: float, stop: asyncio.Event, do: Callable[[], Awaitable
             await asyncio.wait_for(stop.wait(), seconds)
 
 
-async def _begin_jobs(rpc: Rpc) -> None:
+async def _begin_jobs(rpc: Rpc, place: str) -> None:
     from jobs.workflows import begin
 
-    for row in await rpc.call("list_queued_jobs"):
-        await begin(row["id"], row["kind"], row["run"])
+    for row in await rpc.call("list_queued_jobs", place=place):
+        await begin(row["id"], row["kind"], row["run"], row["place"])
 
 
 async def _sweep(rpc: Rpc) -> None:

@@ -37,13 +37,18 @@ WORKFLOWS: dict[str, Callable[[str], Coroutine[Any, Any, None]]] = {
 }
 
 
-async def register_queues() -> None:
-    """Tells DBOS how many jobs and slices one process runs at a time."""
+async def register_queues(place: str) -> None:
+    """Tells DBOS how many jobs and slices one process runs at a time; jobs with files only those of its ``place``."""
+    await DBOS.register_queue_async(_queue(place), worker_concurrency=4, polling_interval_sec=0.2)
     await DBOS.register_queue_async(JOBS, worker_concurrency=8, polling_interval_sec=0.2)
     await DBOS.register_queue_async(SLICES, worker_concurrency=2, polling_interval_sec=0.2)
 
 
-async def begin(job_id: str, kind: str, run: int) -> None:
+async def begin(job_id: str, kind: str, run: int, place: str | None) -> None:
     """Make the queued job a durable workflow; starting the same run twice starts it once."""
     with SetWorkflowID(f"{job_id}:{run}"):
-        await DBOS.enqueue_workflow_async(JOBS, WORKFLOWS[kind], job_id)
+        await DBOS.enqueue_workflow_async(_queue(place), WORKFLOWS[kind], job_id)
+
+
+def _queue(place: str | None) -> str:
+    return f"{JOBS}-{place}" if place else JOBS

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gzip
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from formats.rows import ReadOptions
 from jobs.importing import chunks, inspect
+from jobs.places import place_of
 from schemas.labelsets import Labelset
 from schemas.settings import Settings
 from tests.jobs.conftest import Bench, Working
@@ -102,7 +105,9 @@ async def test_cancelled_import_leaves_nothing_behind(bench: Bench, settings: Se
     assert await bench.items() == []
 
 
-async def test_conll_brings_spans_and_their_classes_though_a_sentence_has_none(bench: Bench, settings: Settings, working: Working) -> None:
+async def test_conll_brings_spans_and_classes_though_a_sentence_has_none(
+    bench: Bench, settings: Settings, working: Working
+) -> None:
     dataset = await bench.rpc.call("create_dataset", actor=bench.admin, name="names")
     bench.dataset = dataset["id"]
     content = b"It O\nrains O\n\nAnna B-person\nlives O\nin O\nNew B-place\nYork I-place\n"
@@ -131,3 +136,24 @@ def test_chunks_carry_labels_as_they_were_asked_for(home, labels_as: str, field:
     path.write_text("text,label\na,x\n")
     (chunk,) = chunks(path, ReadOptions(label_column="label"), "a.csv", Labelset.of(["x"]), labels_as)
     assert field in chunk.items[0]
+
+
+async def test_import_is_left_to_a_worker_that_sees_the_file(
+    bench: Bench, settings: Settings, working: Working, tmp_path: Path
+) -> None:
+    job = await bench.upload(settings, "a.csv", b"text\nwhere is my refund\n", place=place_of(settings))
+    elsewhere = settings.model_copy(update={"data_dir": tmp_path / "elsewhere"})
+    async with working(elsewhere):
+        other = await bench.order("embed")
+        await bench.until(other)
+        assert (await bench.rpc.call("find_job", job=job))["state"] == "queued"
+    async with working(settings):
+        done = await bench.until(job)
+    assert (done["state"], done["done"]) == ("done", 1), done["error"]
+
+
+def test_place_is_named_once_for_a_data_folder(settings: Settings, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        names = set(threads.map(lambda _: place_of(settings), range(32)))
+    assert len(names) == 1
+    assert place_of(settings.model_copy(update={"data_dir": tmp_path / "elsewhere"})) not in names
