@@ -91,6 +91,19 @@ async def test_reviewers_decision_is_never_touched(rpc: Rpc) -> None:
     assert row["decided"] is True
 
 
+async def test_answer_that_a_reviewer_approved_or_is_looking_at_is_never_touched(rpc: Rpc) -> None:
+    team, _, items = await _crowd(rpc, [["good", "bad", "good"], ["good", "bad", "good"]], review_levels=2)
+    reviewer = await team.member("reviewer")
+    await rpc.call("review_item", actor=reviewer, item=items[0], decision="approved")
+    [review] = await team.call("claim_reviews", reviewer, count=1)
+    assert review["item"]["id"] == items[1]
+    done = await _run(team, [_row(item, "bad", ask=True) for item in items])
+    assert (done["changed"], done["asked"]) == (0, 0)
+    assert [await _label(team, item) for item in items] == ["good", "good"]
+    found = await rpc.call("list_crowd_answers", dataset=team.dataset)
+    assert [row["decided"] for row in found["rows"]] == [True, False]
+
+
 async def test_item_that_got_another_answer_meanwhile_is_left_alone(rpc: Rpc) -> None:
     team, _, [item] = await _crowd(rpc, [["good", "bad", "good"]])
     assert await _run(team, [_row(item, "bad", answers=2)]) == {"saved": 1, "changed": 0, "asked": 0}

@@ -6,6 +6,18 @@ create or replace function labelcrew.extra_priority() returns float8
 language sql immutable
 as $$ select 5.0::float8 $$;
 
+-- Whether a reviewer, or a file, has the last word on an item: their own answer stands, or their approval of one that does.
+create or replace function labelcrew.is_decided(p_item uuid) returns bool
+language sql stable
+as $$
+  select exists (
+    select from labelcrew.annotations a where a.item_id = p_item and a.current and (a.level > 1 or a.source = 'import')
+  ) or exists (
+    select from labelcrew.reviews r join labelcrew.annotations a on a.id = r.annotation_id and a.current
+    where r.item_id = p_item and r.decision = 'approved' and r.withdrawn_at is null
+  )
+$$;
+
 -- Items that at least two people have answered at level 1, by seq: {rows: [{item, seq, decided, answered_by, answers:
 -- [{user, payload}], vector}], next}. `decided` says that a reviewer or a file has the last word. `vector` (384 big-endian
 -- half-precision floats as base64) is null without an embedding or `p_vectors`. Asked by workers, for nobody.
@@ -15,14 +27,14 @@ create or replace function labelcrew_api.list_crowd_answers(
 language sql stable security definer set search_path = '' set statement_timeout = '120s'
 as $$
   with crowd as (
-    select i.id, i.seq, i.annotation_id from labelcrew.items i
+    select i.id, i.seq from labelcrew.items i
     where i.dataset_id = p_dataset and cardinality(i.answered_by) >= 2 and i.seq > p_after
     order by i.seq limit least(greatest(p_limit, 1), 10000)
   )
   select json_build_object(
     'rows', coalesce((
       select json_agg(json_build_object(
-        'item', c.id, 'seq', c.seq, 'answers', a.answers, 'decided', d.decided,
+        'item', c.id, 'seq', c.seq, 'answers', a.answers, 'decided', labelcrew.is_decided(c.id),
         'vector', case when p_vectors then labelcrew.vector_base64(e.vector) end
       ) order by c.seq)
       from crowd c
@@ -32,12 +44,6 @@ as $$
           where x.item_id = c.id and x.current and x.level = 1 and x.source = 'human'
           having count(*) >= 2
         ) a
-        cross join lateral (
-          select exists (
-            select from labelcrew.annotations x
-            where x.item_id = c.id and x.current and (x.level > 1 or x.source = 'import')
-          ) as decided
-        ) d
         left join labelcrew.embeddings e on p_vectors and e.item_id = c.id
     ), '[]'),
     'next', (select case when count(*) = least(greatest(p_limit, 1), 10000) then max(c.seq) end from crowd c)
@@ -79,7 +85,7 @@ end
 $$;
 
 -- Keeps what a run found about items: [{item, payload, probability, answers, agreed, gain, ask}]. What a reviewer decided
--- stays as it is, and so does an item whose answers are others by now. Of the rest the newest answer that says what the
+-- stays as it is, and so does an item that one holds, or whose answers are others by now. Of the rest the newest answer that says what the
 -- consensus says becomes the one that counts, unless `p_apply` is false; and where `ask` is true one more person shall
 -- answer: the item goes back into the queue with its answers. Returns {saved, changed, asked}. Rows may come twice.
 create or replace function labelcrew_api.save_consensus(p_run uuid, p_rows jsonb, p_apply bool default true) returns jsonb
@@ -123,8 +129,8 @@ begin
       answers = excluded.answers, agreed = excluded.agreed, gain = excluded.gain, created_at = excluded.created_at;
     v_saved := v_saved + 1;
     select * into v_final from labelcrew.annotations where id = v_item.annotation_id;
-    continue when v_item.state not in ('annotated', 'verified') or v_final.level > 1 or v_final.source = 'import'
-      or cardinality(v_item.answered_by) <> v_row.answers;
+    continue when v_item.state not in ('annotated', 'verified') or cardinality(v_item.answered_by) <> v_row.answers
+      or labelcrew.is_decided(v_item.id) or exists (select from unnest(v_item.held) h where h.until > v_now);
     if p_apply and not labelcrew.same_answer(v_final.payload, v_row.payload) then
       select * into v_new from labelcrew.annotations a
       where a.item_id = v_row.item and a.current and a.level = 1 and labelcrew.same_answer(a.payload, v_row.payload)
