@@ -36,6 +36,7 @@ from api.routes import (
     members,
     models,
     ops,
+    pay,
     quality,
     queue,
     reviews,
@@ -68,6 +69,7 @@ ROUTERS = (
     export,
     audit,
     ops,
+    pay,
     search,
     activity,
 )

@@ -11,7 +11,8 @@ run beside the workflows:
 * *watch*: looks for conflicts in what was just answered (jobs/quality_watch.py);
 * *sweep*: closes leases that ran out, and notes what waits too long;
 * *wait*: until somebody asks it to stop;
-* *seal*: seals what was written to the audit log (jobs/sealing.py).
+* *seal*: seals what was written to the audit log (jobs/sealing.py);
+* *pay*: sends payouts through their provider (jobs/payouts.py).
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ LEARN_EVERY_S = 1.0
 SWEEP_EVERY_S = 5.0
 WATCH_EVERY_S = 1.0
 SEAL_EVERY_S = 2.0
+PAY_EVERY_S = 5.0
 WORKFLOW_VERSION = "1"
 """Pinned, so that a restart with newer code recovers what older code began; raise it when a workflow's steps change."""
 
@@ -83,6 +85,7 @@ async def run_worker(settings: Settings, rpc: Rpc, system_database_url: str, *, 
             _every(SWEEP_EVERY_S, stop, lambda: _sweep(rpc)),
             _every(WATCH_EVERY_S, stop, _watch),
             _every(SEAL_EVERY_S, stop, lambda: _seal(rpc)),
+            _every(PAY_EVERY_S, stop, lambda: _pay(rpc, settings)),
         ]
         await asyncio.gather(*loops)
         with contextlib.suppress(LabelCrewError):
@@ -168,6 +171,12 @@ async def _watch() -> None:
     from jobs.quality_watch import watch_answers
 
     await watch_answers()
+
+
+async def _pay(rpc: Rpc, settings: Settings) -> None:
+    from jobs.payouts import send_payouts
+
+    await send_payouts(rpc, settings)
 
 
 async def _learn() -> None:

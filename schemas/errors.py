@@ -151,6 +151,15 @@ def _registry() -> dict[str, ErrorEntry]:
         e("invitation-over", "LCIVO", Conflict, "This invitation was used or withdrawn, or has expired.", "Ask an admin of the dataset for a new one."),
         e("account-exists", "LCACX", Conflict, "There is an account with this email already.", "Sign in first, then open the invitation again."),
         e("missing-scope", None, Forbidden, "The token's scopes do not allow this.", "Use a token with the scope named in the detail."),
+        # money
+        e("no-wallet", "LCNWL", Conflict, "Nothing is paid in this dataset.", "Choose its currency first: PUT /v1/datasets/{id}/pay."),
+        e("currency-fixed", "LCCUR", Conflict, "The currency cannot change any more.", "Use another dataset for another currency."),
+        e("escrow-empty", "LCESC", PaymentRequired, "The dataset's escrow does not hold that much.", "An admin can fund it: POST /v1/datasets/{id}/pay/funds."),
+        e("insufficient-balance", "LCBAL", Conflict, "That is more than may be taken back.", "Take back no more than adjustments have given; refund single holds instead."),
+        e("money-held", "LCMHD", Conflict, "There is money in this dataset.", "Pay out what is owed, decide open holds, and withdraw the rest of the escrow."),
+        e("illegal-pay-state", "LCPST", Conflict, "It was decided otherwise already.", "Load it anew."),
+        e("nothing-to-pay", "LCNPY", Conflict, "Nobody has anything to be paid.", "Wait until items are verified."),
+        e("no-payout-account", "LCNPA", Conflict, "This person has no account to be paid to.", "They can name one: PUT /v1/pay/account."),
         # files
         e("unreadable-file", None, Invalid, "The file cannot be read.", "Check its format and encoding."),
         e("unknown-format", None, Invalid, "The format of the file is not known.", "Use csv, tsv, jsonl, json, parquet, txt or conll, or name it with --format."),

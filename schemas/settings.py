@@ -78,6 +78,12 @@ class Settings(BaseSettings):
         description='USD per million tokens, as JSON: {"my-model": {"input": 0.1, "cached": 0.05, "output": 0.3}}.',
     )
 
+    # payouts
+    stripe_api_key: SecretStr | None = Field(
+        default=None, alias="STRIPE_API_KEY", description="Key of the Stripe platform that pays annotators out."
+    )
+    stripe_url: str | None = Field(default=None, description="Another address of Stripe's API, for tests.")
+
     # the server
     host: str = Field(default="127.0.0.1", description="Address that the server listens on.")
     port: int = Field(default=8000, ge=0, le=65_535, description="Port that the server listens on.")

@@ -85,7 +85,7 @@ def test_nobody_else_may_touch_a_table_or_a_sequence(database_dsn: str, role: st
         assert names(database_dsn, inside) == ["False"]
 
 
-APPEND_ONLY = ("events", "event_seals")
+APPEND_ONLY = ("events", "event_seals", "ledger_transactions", "ledger_entries")
 
 
 @pytest.mark.parametrize("table", APPEND_ONLY)
