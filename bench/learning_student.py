@@ -22,7 +22,7 @@ from learning.calibration import fit_calibration, fit_temperature
 from learning.checks import Floats, Ints
 from learning.embedding import load_embedder
 from learning.heads import fit_softmax_head
-from learning.metrics import accuracy, ece, span_score
+from learning.metrics import accuracy, auroc, ece, span_score
 from learning.pool_mixture import fit_pool_mixture
 from learning.span_tagger import SpanTagger
 from learning.student import Student
@@ -96,11 +96,12 @@ def skewed_pools(sets: Sequence[TextSet], seeds: int) -> Table:
 
 
 def calibration(sets: Sequence[TextSet], draws: int) -> Table:
-    """ECE of models of 8 labels a class, raw and after 200 verified answers."""
+    """ECE of models of 8 labels a class, raw and after 200 verified answers, beside what chance alone would show."""
     table = Table(
         "Calibration error (ECE, 15 bins, in %) at 8 labels a class",
-        ["set", "model", "raw", "temperature on 200", "chosen curve on 200"],
-        note=f"Mean of {draws} draws of the 200 (a third of the test part where it is smaller), measured on the rest.",
+        ["set", "model", "raw", "temperature on 200", "chosen curve on 200", "chance alone", "AUROC"],
+        note=f"Mean of {draws} draws of the 200 (a third of the test part where it is smaller), measured on the rest. "
+        "Chance alone: the ECE of probabilities that are exactly right, on as many items. AUROC of the chosen curve.",
     )
     for data in sets:
         rows = _draw(data, 8, 0)
@@ -109,7 +110,7 @@ def calibration(sets: Sequence[TextSet], draws: int) -> Table:
         models = {"plain head": np.exp(head.log_proba(data.test)), "student": student.predict_proba(data.test)}
         for name, found in models.items():
             sure, right = found.max(axis=1), found.argmax(axis=1) == data.test_y
-            whole, curve = [], []
+            whole, curve, chance, ranks = [], [], [], []
             for seed in range(draws):
                 order = np.random.default_rng(seed).permutation(len(right))
                 cut = min(200, len(order) // 3)
@@ -117,8 +118,12 @@ def calibration(sets: Sequence[TextSet], draws: int) -> Table:
                 logs = np.log(np.maximum(found, 1e-12))
                 cooled = softmax(logs[rest], fit_temperature(logs[verified], data.test_y[verified]))
                 whole.append(ece(cooled.max(axis=1), cooled.argmax(axis=1) == data.test_y[rest]))
-                curve.append(ece(fit_calibration(sure[verified], right[verified]).apply(sure[rest]), right[rest]))
-            table.add(data.name, name, *(_percent(v) for v in (ece(sure, right), np.mean(whole), np.mean(curve))))
+                said = fit_calibration(sure[verified], right[verified]).apply(sure[rest])
+                curve.append(ece(said, right[rest]))
+                chance.append(ece(said, np.random.default_rng(seed + 1000).random(len(said)) < said))
+                ranks.append(auroc(said, right[rest]))
+            figures = (ece(sure, right), np.mean(whole), np.mean(curve), np.mean(chance))
+            table.add(data.name, name, *(_percent(v) for v in figures), f"{np.mean(ranks):.3f}")
     return table
 
 
