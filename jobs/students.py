@@ -145,7 +145,7 @@ def teach(lesson: Lesson, model: Any) -> tuple[dict[str, float], bytes, int]:
 
         spans = [[(s.start, s.end, s.label) for s in p.spans] for p in lesson.payloads if isinstance(p, Spans)]
         tagger = SpanTagger.fit(lesson.texts, spans)
-        return {}, tagger.to_bytes(), len(spans)
+        return tagger.metrics, tagger.to_bytes(), len(spans)
     from learning.student import Student
     from learning.zero_shot import class_texts, class_vectors
 
