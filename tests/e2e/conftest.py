@@ -56,7 +56,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """What the server said stands below a test that failed; requests that went well aside."""
     report = yield
     served = getattr(item, "funcargs", {}).get("served")
-    if report.failed and served is not None:
+    if report.failed and served is not None and served.log.is_file():
         said = [
             line for line in served.log.read_text().splitlines() if '"event":"request"' not in line or _refused(line)
         ]

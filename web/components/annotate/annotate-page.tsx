@@ -4,13 +4,15 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import Link from "next/link";
 import { useSearchParams } from "next/navigation";
 import { useEffect, useState, useSyncExternalStore } from "react";
+import { ChatPanel } from "@/components/annotate/chat-panel";
 import { ClassList } from "@/components/annotate/class-list";
 import { CommandBar } from "@/components/annotate/command-bar";
+import { HintPanel } from "@/components/annotate/hint-panel";
 import { ItemText } from "@/components/annotate/item-text";
 import { GuidelinesSheet, HelpDialog, SkipDialog } from "@/components/annotate/overlays";
 import { LookAgain, SyncStatus } from "@/components/annotate/sync-status";
 import { TypeAhead } from "@/components/annotate/type-ahead";
-import { type Overlay, useKeyboard } from "@/components/annotate/use-keyboard";
+import { type Overlay, type Panel, useKeyboard } from "@/components/annotate/use-keyboard";
 import { ClassName } from "@/components/labels/class-chip";
 import { DraftPanel } from "@/components/labels/draft-panel";
 import { Header } from "@/components/shell/page";
@@ -98,6 +100,9 @@ function Sitting({ session: account, dataset, labelset, opened }: SittingProps) 
   const state = useSyncExternalStore(session.subscribe, session.getState);
   const [overlay, setOverlay] = useState<Overlay>(null);
   const [typed, setTyped] = useState("");
+  /** The item that a hint is shown for: the next one has none until it is asked for. */
+  const [hinted, setHinted] = useState<string | null>(null);
+  const [chatting, setChatting] = useState(false);
   const queries = useQueryClient();
   useTitle(`Annotate ${dataset.name}`);
   const classes = activeClasses(labelset);
@@ -129,7 +134,12 @@ function Sitting({ session: account, dataset, labelset, opened }: SittingProps) 
     setOverlay(next);
   };
   const close = () => setOverlay(null);
-  useKeyboard({ session, hotkeys, typeAhead: classified && classes.length > 9, overlay, open });
+  const shown = entry?.item.id ?? null;
+  const toggle = (panel: Panel) => {
+    if (panel === "hint") setHinted(hinted === shown ? null : shown);
+    else setChatting(!chatting);
+  };
+  useKeyboard({ session, hotkeys, typeAhead: classified && classes.length > 9, overlay, open, toggle });
 
   return (
     <div className="flex min-h-dvh flex-col lg:h-dvh">
@@ -144,6 +154,23 @@ function Sitting({ session: account, dataset, labelset, opened }: SittingProps) 
           ) : (
             <End session={session} state={state} dataset={dataset} />
           )}
+          {entry && shown !== null && hinted === shown && (
+            <HintPanel
+              itemId={shown}
+              labelset={labelset}
+              onChoose={(payload) => session.put(shown, payload)}
+              onClose={() => setHinted(null)}
+            />
+          )}
+          {chatting && (
+            <ChatPanel
+              key={shown}
+              dataset={dataset}
+              itemId={shown}
+              onTake={(id, payload) => session.take(id, payload)}
+              onClose={() => setChatting(false)}
+            />
+          )}
         </div>
         <aside
           aria-label="Answer"
@@ -154,7 +181,7 @@ function Sitting({ session: account, dataset, labelset, opened }: SittingProps) 
       </main>
       <div className="sticky bottom-0 z-20">
         <MessageLine state={state} />
-        <CommandBar session={session} entry={entry} searchable={classified} open={open} />
+        <CommandBar session={session} entry={entry} searchable={classified} open={open} toggle={toggle} />
       </div>
       <HelpDialog overlay={overlay} onClose={close} />
       <GuidelinesSheet overlay={overlay} onClose={close} dataset={dataset} />

@@ -1,6 +1,18 @@
-import { ArrowLeft, ArrowRight, Check, CornerDownLeft, Keyboard, Search, SkipForward, Undo2, X } from "lucide-react";
+import {
+  ArrowLeft,
+  ArrowRight,
+  Check,
+  CornerDownLeft,
+  Keyboard,
+  Lightbulb,
+  MessageCircle,
+  Search,
+  SkipForward,
+  Undo2,
+  X,
+} from "lucide-react";
 import type { ComponentProps, ReactNode } from "react";
-import type { Overlay } from "@/components/annotate/use-keyboard";
+import type { Overlay, Panel } from "@/components/annotate/use-keyboard";
 import { Button } from "@/components/ui/button";
 import { Kbd } from "@/components/ui/kbd";
 import type { Entry } from "@/lib/annotate/entries";
@@ -44,12 +56,14 @@ export function CommandBar({
   entry,
   searchable,
   open,
+  toggle,
 }: {
   session: AnnotateSession;
   entry: Entry | null;
   /** Whether there are classes to find by typing. */
   searchable: boolean;
   open: (overlay: Overlay) => void;
+  toggle: (panel: Panel) => void;
 }) {
   const draft = entry?.item.draft?.payload ?? null;
   const acceptFirst = draft !== null && entry !== null && !entry.touched;
@@ -95,6 +109,12 @@ export function CommandBar({
             Find class
           </Act>
         )}
+        <Act icon={<Lightbulb />} keys="H" variant="ghost" disabled={entry === null} onClick={() => toggle("hint")}>
+          Hint
+        </Act>
+        <Act icon={<MessageCircle />} keys="C" variant="ghost" onClick={() => toggle("chat")}>
+          Ask
+        </Act>
         <span aria-hidden className="grow max-sm:hidden" />
         <Act icon={<ArrowLeft />} keys="K" variant="ghost" onClick={() => session.previous()}>
           Back

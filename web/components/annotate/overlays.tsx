@@ -53,6 +53,8 @@ const KEYS: [ReactNode, string][] = [
     "Next and previous item of this sitting",
   ],
   [<Kbd key="g">G</Kbd>, "Guidelines"],
+  [<Kbd key="h">H</Kbd>, "A hint for this item"],
+  [<Kbd key="c">C</Kbd>, "Ask the assistant; Esc leaves its field"],
   [<Kbd key="?">?</Kbd>, "This help"],
 ];
 

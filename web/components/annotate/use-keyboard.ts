@@ -4,6 +4,9 @@ import type { AnnotateSession } from "@/lib/annotate/session";
 
 export type Overlay = "help" | "search" | "skip" | "guidelines" | null;
 
+/** What may be open beside the text. */
+export type Panel = "hint" | "chat";
+
 interface Keyboard {
   session: AnnotateSession;
   hotkeys: ReadonlyMap<string, string>;
@@ -11,6 +14,7 @@ interface Keyboard {
   typeAhead: boolean;
   overlay: Overlay;
   open: (overlay: Overlay, typed?: string) => void;
+  toggle: (panel: Panel) => void;
 }
 
 function inField(target: EventTarget | null): boolean {
@@ -20,7 +24,7 @@ function inField(target: EventTarget | null): boolean {
 }
 
 /** The whole page by keyboard. A key that is held down moves about, but never answers twice. */
-export function useKeyboard({ session, hotkeys, typeAhead, overlay, open }: Keyboard) {
+export function useKeyboard({ session, hotkeys, typeAhead, overlay, open, toggle }: Keyboard) {
   const onKeyDown = useEffectEvent((event: KeyboardEvent) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (overlay !== null || inField(event.target)) return;
@@ -54,6 +58,10 @@ export function useKeyboard({ session, hotkeys, typeAhead, overlay, open }: Keyb
         return once(() => session.undo());
       case "g":
         return once(() => open("guidelines"));
+      case "h":
+        return once(() => toggle("hint"));
+      case "c":
+        return once(() => toggle("chat"));
       case "?":
         return once(() => open("help"));
       case "/":

@@ -1,7 +1,7 @@
 import type { LabelClass } from "@/lib/api/types";
 
 /** Keys that mean something to the page; a class that asks for one of them does not get it. */
-export const RESERVED = new Set(["j", "k", "a", "s", "x", "u", "g", "?", "/", " "]);
+export const RESERVED = new Set(["j", "k", "a", "s", "x", "u", "g", "h", "c", "?", "/", " "]);
 
 /**
  * Which key chooses which class: its own hotkey where it has one, and for the first nine the digit of its place, unless

@@ -125,6 +125,19 @@ export class AnnotateSession {
     this.#answer(entry, payload);
   }
 
+  /** Puts an answer in place of the choice, for the person to look at. */
+  put(itemId: string, payload: Payload) {
+    if (this.current?.item.id === itemId) this.#change(itemId, { payload, touched: true });
+  }
+
+  /** Gives an answer that was proposed for the item on screen, as if the person had chosen it. False for another item. */
+  take(itemId: string, payload: Payload): boolean {
+    const entry = this.current;
+    if (entry?.item.id !== itemId) return false;
+    this.#answer(entry, payload);
+    return true;
+  }
+
   skip(reason = "") {
     const entry = this.current;
     if (!entry) return;

@@ -8,13 +8,23 @@ export interface ServerEvent {
 
 /**
  * Server-sent events read from a fetch: the browser's own EventSource cannot send an Authorization header.
- * Ends when the server ends the stream; throws an ApiError when it refuses, or cannot be reached.
+ * With a body it is sent as JSON by POST. Ends when the server ends the stream; throws an ApiError when it refuses, or cannot be reached.
  */
-export async function* serverEvents(path: string, signal: AbortSignal): AsyncGenerator<ServerEvent> {
+export async function* serverEvents(
+  path: string,
+  signal: AbortSignal,
+  body?: Record<string, unknown>,
+): AsyncGenerator<ServerEvent> {
   const token = getSession()?.token ?? "";
   const response = await fetch(path, {
     signal,
-    headers: { Accept: "text/event-stream", Authorization: `Bearer ${token}` },
+    method: body ? "POST" : "GET",
+    body: body ? JSON.stringify(body) : undefined,
+    headers: {
+      Accept: "text/event-stream",
+      Authorization: `Bearer ${token}`,
+      ...(body ? { "Content-Type": "application/json" } : {}),
+    },
   }).catch((error: unknown) => {
     throw signal.aborted ? error : unreachable();
   });
