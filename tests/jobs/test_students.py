@@ -16,7 +16,9 @@ async def test_tagger_is_stored_with_what_it_gets_right_of_sentences_it_has_not_
 ) -> None:
     dataset = await bench.rpc.call("create_dataset", actor=bench.admin, name="names")
     bench.dataset = dataset["id"]
-    job = await bench.upload(settings, SAMPLE.name, SAMPLE.read_bytes())
+    once = SAMPLE.read_text(encoding="utf-8").strip()
+    again = once.replace("\n\n", "\n\nIndeed\tO\n")  # as many sentences more, so that a quarter can be held out
+    job = await bench.upload(settings, SAMPLE.name, f"{once}\n\n{again}\n".encode())
     async with working(settings):
         assert (await bench.until(job))["state"] == "done"
     made = await train(bench.rpc, bench.admin, bench.dataset)
