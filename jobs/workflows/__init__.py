@@ -11,7 +11,7 @@ from typing import Any
 from dbos import DBOS, SetWorkflowID
 
 from jobs.workflows.auto_accepting import auto_accept
-from jobs.workflows.bulk import bulk
+from jobs.workflows.bulk_acting import bulk
 from jobs.workflows.consensus import consensus
 from jobs.workflows.embedding import embed
 from jobs.workflows.exporting import export
