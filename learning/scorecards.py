@@ -1,14 +1,16 @@
 """Rates of people with intervals, and who can be told apart by them.
 
 A rate of a few answers says little, and of fifty people somebody is always last. So a rate comes with its Wilson score
-interval (E. B. Wilson 1927; A. Agresti and B. Coull 1998 recommend it for small numbers), and people are put into
-different groups only where intervals that hold for *all of them at once* leave a gap: each is as wide as Šidák's
-correction asks (Z. Šidák 1967). Among people who are all equally good, groups are then made in at most one dataset of
-twenty.
+interval (E. B. Wilson 1927; A. Agresti and B. Coull 1998 recommend it for small numbers), and one person is put before
+another only where intervals that hold for *all of them at once* leave a gap: each is as wide as Šidák's correction asks
+(Z. Šidák 1967). Who is surely better and who surely worse bounds the place of each in the true order (M. Klein, T. Wright
+and J. Wieczorek 2020, "A joint confidence region for an overall ranking of populations"). Among people who are all
+equally good somebody is then put before somebody else in at most one dataset of twenty.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from math import sqrt
 from statistics import NormalDist
@@ -34,11 +36,7 @@ def distinguishable(counts: Mapping[str, tuple[int, int]], confidence: float = C
     Everybody in a group is better than everybody in the next with ``confidence`` for all statements together; within a
     group nothing is said, and its names are sorted. Who has no answers is in no group.
     """
-    measured = {name: pair for name, pair in counts.items() if pair[1] > 0}
-    if not measured:
-        return []
-    each = confidence ** (1 / len(measured))
-    bounds = [(*wilson(right, of, each), name) for name, (right, of) in measured.items()]
+    bounds = _joint_bounds(counts, confidence)
     groups: list[list[str]] = []
     floor = 0.0
     # By upper bound from the top: a gap is where all that is left lies below the lowest bound so far.
@@ -50,3 +48,21 @@ def distinguishable(counts: Mapping[str, tuple[int, int]], confidence: float = C
             groups.append([name])
             floor = low
     return [sorted(group) for group in groups]
+
+
+def places(counts: Mapping[str, tuple[int, int]], confidence: float = CONFIDENCE) -> dict[str, tuple[int, int]]:
+    """For each of ``counts`` the best and the worst place that they can have in the true order, from 1; who is level
+    shares the better one. All of it holds together with ``confidence``. Who has no answers has no place."""
+    bounds = _joint_bounds(counts, confidence)
+    lows, highs = sorted(low for low, _, _ in bounds), sorted(high for _, high, _ in bounds)
+    return {
+        name: (1 + len(bounds) - bisect_right(lows, high), len(bounds) - bisect_left(highs, low))
+        for low, high, name in bounds
+    }
+
+
+def _joint_bounds(counts: Mapping[str, tuple[int, int]], confidence: float) -> list[tuple[float, float, str]]:
+    """Intervals that hold all at once: low, high, name."""
+    measured = {name: pair for name, pair in counts.items() if pair[1] > 0}
+    each = confidence ** (1 / max(1, len(measured)))
+    return [(*wilson(right, of, each), name) for name, (right, of) in measured.items()]

@@ -176,6 +176,10 @@ class Rate(World):
     """None where nothing was counted."""
     low: float
     high: float
+    best_place: int | None = None
+    """Among everybody measured by it, where they stand at best and at worst, from 1: all these ranges hold together
+    at 95 %. Only in the list of everybody."""
+    worst_place: int | None = None
 
 
 class Scorecard(World):

@@ -42,12 +42,12 @@ async def list_service_tokens(db: Db, actor: Actor, dataset_id: DatasetId) -> Re
     "/{token_id}/renew", response_model=NewServiceTokenSecret, status_code=201, summary="Replace a service token"
 )
 async def renew_service_token(
-    db: Db, actor: Actor, dataset_id: DatasetId, token_id: TokenId, body: Rotation
+    parts: Parts, actor: Actor, dataset_id: DatasetId, token_id: TokenId, body: Rotation
 ) -> Response:
     """Make a new token of the same account and scopes. The old one works on for a while, so that programs can change
     over. Needs the role admin."""
     token = new_service_token()
-    made = await db.call(
+    made = await parts.rpc.call(
         "renew_service_token",
         actor=actor,
         dataset=dataset_id,
@@ -57,6 +57,7 @@ async def renew_service_token(
         token_hash=digest(token),
         ending=token[-4:],
     )
+    parts.authenticator.forget(made["user_id"])  # how long the old one lasts has changed
     return answer({**made, "token": token}, 201)
 
 

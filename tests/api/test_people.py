@@ -144,6 +144,13 @@ class TestServiceTokens:
         assert [token["state"] for token in listed.json()] == ["replaced", "active"]
         assert made["token"] not in listed.text
 
+    async def test_without_grace_the_old_one_is_refused_at_once(self, house: House) -> None:
+        dataset = await house.dataset()
+        made = await make_token(house, dataset, "read")
+        await house.get("script", f"/v1/datasets/{dataset}")
+        await house.post("admin", f"/v1/datasets/{dataset}/tokens/{made['id']}/renew", {"grace_hours": 0})
+        assert (await house.get("script", f"/v1/datasets/{dataset}")).status_code == 401
+
     async def test_token_that_is_revoked_elsewhere_opens_no_dataset_while_it_is_remembered(self, house: House) -> None:
         dataset = await house.dataset()
         made = await make_token(house, dataset, "read")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from learning.scorecards import distinguishable, wilson
+from learning.scorecards import distinguishable, places, wilson
 
 
 class TestWilson:
@@ -50,3 +50,25 @@ class TestGroups:
         draws = rng.binomial(of, rate, size=(400, 50))
         wrong = sum(len(distinguishable({str(n): (int(k), of) for n, k in enumerate(row)})) > 1 for row in draws)
         assert wrong <= 20
+
+
+class TestPlaces:
+    def test_place_is_bounded_by_who_is_surely_better_and_surely_worse(self) -> None:
+        # Each reaches the next, so that there is one group; the ends are told apart all the same.
+        counts = {"top": (390, 400), "high": (380, 400), "low": (360, 400), "least": (300, 400)}
+        assert places(counts) == {"top": (1, 2), "high": (1, 3), "low": (2, 3), "least": (4, 4)}
+
+    def test_everybody_alike_may_have_any_place(self) -> None:
+        assert set(places({str(n): (9, 10) for n in range(5)}).values()) == {(1, 5)}
+
+    def test_who_was_not_measured_has_no_place(self) -> None:
+        assert places({"a": (1, 2), "b": (0, 0)}) == {"a": (1, 1)}
+
+    def test_true_places_lie_within_the_bounds_in_nineteen_datasets_of_twenty(self) -> None:
+        rng = np.random.default_rng(5)
+        truth = np.linspace(0.98, 0.6, 20)
+        missed = 0
+        for row in rng.binomial(150, truth, size=(200, 20)):
+            found = places({str(n): (int(right), 150) for n, right in enumerate(row)})
+            missed += any(not found[str(n)][0] <= n + 1 <= found[str(n)][1] for n in range(20))
+        assert missed <= 10

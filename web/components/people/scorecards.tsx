@@ -9,7 +9,7 @@ import { NativeSelect } from "@/components/ui/native-select";
 import { Skeleton } from "@/components/ui/skeleton";
 import { Table, TableBody, TableCell, TableHead, TableHeader, TableRow } from "@/components/ui/table";
 import { scorecardsQuery } from "@/lib/api/queries";
-import type { Scorecard, Scorecards } from "@/lib/api/types";
+import type { Rate, Scorecard, Scorecards } from "@/lib/api/types";
 import { count, duration } from "@/lib/format";
 import { RATES, type RateName } from "@/lib/people";
 
@@ -68,6 +68,7 @@ export function ScorecardsTable({ dataset }: { dataset: string }) {
                 {NAMES.map((name) => (
                   <TableCell key={name}>
                     <RateBar rate={card[name]} label={RATES[name].name} />
+                    {order === name && <span className="text-[0.8125rem]">{placeInWords(card[name])}</span>}
                   </TableCell>
                 ))}
               </TableRow>
@@ -82,11 +83,17 @@ export function ScorecardsTable({ dataset }: { dataset: string }) {
 function groupsInWords(order: RateName | "name", groups: string[][]): string {
   if (order === "name") return "Bars show the range in which each rate lies with 95 % confidence.";
   if (groups.length === 0) return "Nothing is measured by this yet.";
-  if (groups.length === 1) return "By this rate nobody can be told from anybody yet: every order would be chance.";
+  if (groups.length === 1) return "By this rate there is one group, by name: any other order would be chance.";
   return (
     `By this rate there are ${groups.length} groups, best first, with a line between them. Within a group people are ` +
     "in the order of their names, because any other order would be chance."
   );
+}
+
+/** "place 2 to 5": where somebody can stand, as far as their answers tell. */
+function placeInWords({ best_place: best, worst_place: worst }: Rate): string {
+  if (best === null || worst === null) return "";
+  return best === worst ? `place ${best}` : `place ${best} to ${worst}`;
 }
 
 /** People in the order of their groups, and by name within; those who are in none come last. */
