@@ -17,8 +17,9 @@ async def test_tagger_is_stored_with_what_it_gets_right_of_sentences_it_has_not_
     dataset = await bench.rpc.call("create_dataset", actor=bench.admin, name="names")
     bench.dataset = dataset["id"]
     once = SAMPLE.read_text(encoding="utf-8").strip()
-    again = once.replace("\n\n", "\n\nIndeed\tO\n")  # as many sentences more, so that a quarter can be held out
-    job = await bench.upload(settings, SAMPLE.name, f"{once}\n\n{again}\n".encode())
+    # three times as many sentences, so that a quarter can be held out
+    content = "\n\n".join([once, *(once.replace("\n\n", f"\n\n{word}\tO\n") for word in ("Indeed", "Well"))])
+    job = await bench.upload(settings, SAMPLE.name, f"{content}\n".encode())
     async with working(settings):
         assert (await bench.until(job))["state"] == "done"
     made = await train(bench.rpc, bench.admin, bench.dataset)
