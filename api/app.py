@@ -27,6 +27,7 @@ from api.routes import (
     chat,
     consensus,
     datasets,
+    drift,
     export,
     hints,
     invitations,
@@ -72,6 +73,7 @@ ROUTERS = (
     pay,
     search,
     activity,
+    drift,
 )
 
 EXPOSED_HEADERS = [

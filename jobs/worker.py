@@ -12,7 +12,9 @@ run beside the workflows:
 * *sweep*: closes leases that ran out, and notes what waits too long;
 * *wait*: until somebody asks it to stop;
 * *seal*: seals what was written to the audit log (jobs/sealing.py);
-* *pay*: sends payouts through their provider (jobs/payouts.py).
+* *pay*: sends payouts through their provider (jobs/payouts.py);
+* *count*: adds up what the metrics tell (jobs/metrics.py);
+* *drift*: compares what came in with what came before (jobs/drift.py).
 """
 
 from __future__ import annotations
@@ -47,6 +49,8 @@ SWEEP_EVERY_S = 5.0
 WATCH_EVERY_S = 1.0
 SEAL_EVERY_S = 2.0
 PAY_EVERY_S = 5.0
+COUNT_EVERY_S = 2.0
+DRIFT_EVERY_S = 5.0
 WORKFLOW_VERSION = "1"
 """Pinned, so that a restart with newer code recovers what older code began; raise it when a workflow's steps change."""
 
@@ -86,6 +90,8 @@ async def run_worker(settings: Settings, rpc: Rpc, system_database_url: str, *, 
             _every(WATCH_EVERY_S, stop, _watch),
             _every(SEAL_EVERY_S, stop, lambda: _seal(rpc)),
             _every(PAY_EVERY_S, stop, lambda: _pay(rpc, settings)),
+            _every(COUNT_EVERY_S, stop, lambda: _count(rpc)),
+            _every(DRIFT_EVERY_S, stop, lambda: _look_for_drift(rpc)),
         ]
         await asyncio.gather(*loops)
         with contextlib.suppress(LabelCrewError):
@@ -187,3 +193,15 @@ async def _learn() -> None:
     await refresh_stale_consensus()
     await refresh_stale_students()
     await review_licences()
+
+
+async def _count(rpc: Rpc) -> None:
+    from jobs.metrics import roll_up
+
+    await roll_up(rpc)
+
+
+async def _look_for_drift(rpc: Rpc) -> None:
+    from jobs.drift import watch_drift
+
+    await watch_drift(rpc)

@@ -126,6 +126,8 @@ RULES: tuple[Rule, ...] = (
     Rule("cancel_job", "POST", "/v1/jobs/{job}/cancel", ADMIN, status=(200, 409)),
     Rule("get_learning", "GET", "/v1/datasets/{dataset}/metrics", ANNOTATOR),
     Rule("search_items", "GET", "/v1/datasets/{dataset}/search?q=text", ANNOTATOR),
+    Rule("get_drift", "GET", "/v1/datasets/{dataset}/drift", ANNOTATOR),
+    Rule("set_drift", "PUT", "/v1/datasets/{dataset}/drift", ADMIN, {"reference": {"first": 20}}, (200, 422)),
     Rule("get_agreement", "GET", "/v1/datasets/{dataset}/agreement", REVIEWER),
     Rule("get_consensus", "GET", "/v1/datasets/{dataset}/consensus", REVIEWER),
     Rule("get_licence", "GET", "/v1/datasets/{dataset}/licence", ANNOTATOR),

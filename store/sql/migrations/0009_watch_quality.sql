@@ -62,12 +62,17 @@ create table labelcrew.drift_monitors (
   alpha float8 not null check (alpha > 0 and alpha < 1),
   looks int not null default 0,
   seen bigint not null default 0,
+  last_seq bigint not null default 0,
   alarmed_at timestamptz,
+  watches jsonb not null default '{}' check (jsonb_typeof(watches) = 'object'),
+  watched_at timestamptz,
   created_by uuid not null references labelcrew.users (id),
   created_at timestamptz not null default labelcrew.now()
 );
 comment on column labelcrew.drift_monitors.run is 'counts how often the windows were chosen anew; looks begin at zero again';
-comment on column labelcrew.drift_monitors.seen is 'how many items the last look compared with the reference';
+comment on column labelcrew.drift_monitors.windows is 'the reference as seqs (from, to), how many of the newest are compared, and as it was asked for';
+comment on column labelcrew.drift_monitors.seen is 'how many items had come since the reference at the last look, up to last_seq';
+comment on column labelcrew.drift_monitors.watches is 'what the last reading of people''s and models'' outcomes said';
 
 create table labelcrew.drift_reports (
   id uuid primary key default labelcrew.new_id(),
