@@ -19,6 +19,8 @@ SECONDS_AN_ITEM = 0.0007
 """The instruments' own time, two cores, seventy classes: seven seconds for 10,000 items."""
 RULING_TOKENS = 150
 CALL_SECONDS = 3.0
+FEW = 3
+"""Evidence that names fewer items is filled up with the item's nearest verified ones."""
 JUDGED_KINDS = ("classification", "spans")
 """What a text model can judge."""
 
@@ -54,6 +56,10 @@ async def judge_worst(rpc: Rpc, settings: Settings, job: Job) -> Judged:
     least = float(job.params.get("min_severity", 0.3))
     raw = await rpc.call("list_unjudged", dataset=job.dataset_id, limit=most, min_severity=least)
     stamps = {one["id"]: one["evidence"].get("stamp") for one in raw}
+    for one in raw:
+        if len(one["others"]) < FEW:
+            near = await rpc.call("similar_items", actor=job.created_by, item=one["item_id"], limit=FEW, verified=True)
+            one["others"] += [other["item"] for other in near]
     cases = [case for one in raw if (case := case_of(one, labelset)) is not None]
     purse = Purse(rpc, job.id) if job.budget_usd is not None else None
     began = time.perf_counter()

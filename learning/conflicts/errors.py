@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from learning.arrays import one_thread
 from learning.checks import Floats, Ints, check_labels, check_vectors
-from learning.conflicts.finding import Finding, Labelled, Names, item_finding, stamp_of
+from learning.conflicts.finding import Finding, Labelled, Names, Near, item_finding, stamp_of
 from learning.label_errors import LabelErrors, out_of_sample_proba, rank_label_errors
 from schemas.errors import Invalid
 
@@ -19,6 +20,8 @@ LIKELY = 0.5
 LEAST_CONFUSED = 3
 LEAST_RATE = 0.03
 EXAMPLES = 3
+FOR, AGAINST = 3, 2
+"""Items of the suggested and of the given class that a finding names."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,12 @@ def label_errors(
         return [], None
     proba = out_of_sample_proba(rows, given, len(classes), np.random.default_rng(seed))
     found = rank_label_errors(given, proba, rows)
+    likely = found.ranking[found.probability[found.ranking] >= LIKELY]
+    rank_of = {int(row): rank for rank, row in enumerate(found.ranking, 1)}
+    witnesses = _witnesses(items, rows, given, likely, found)
     findings = []
-    for rank, row in enumerate(found.ranking, 1):
-        if found.probability[row] < LIKELY:
-            continue
+    for row, near in zip(likely, witnesses, strict=True):
+        rank = rank_of[int(row)]
         item, instead = items[row], classes[found.suggested[row]]
         sure = float(found.probability[row])
         summary = (
@@ -62,7 +67,7 @@ def label_errors(
         )
         findings.append(
             item_finding(
-                "label_error", item, sure, summary, stamp=[instead],
+                "label_error", item, sure, summary, stamp=[instead], others=near,
                 numbers={
                     "probability": round(sure, 4), "rank": rank, "of": len(items),
                     "model_given": round(float(proba[row, given[row]]), 4),
@@ -73,6 +78,26 @@ def label_errors(
             )
         )  # fmt: skip
     return findings, Assessment(found, proba)
+
+
+def _witnesses(
+    items: Sequence[Labelled], vectors: Floats, given: Ints, accused: Ints, found: LabelErrors
+) -> Iterator[list[Near]]:
+    """For each of the ``accused`` (rows) the nearest items of the class that is suggested, and of the one that was given,
+    whose own labels are not in doubt."""
+    clear = found.probability < LIKELY
+    for start in range(0, len(accused), 256):
+        block = accused[start : start + 256]
+        with one_thread():
+            alike = np.asarray(vectors[block] @ vectors.T, dtype=np.float64)
+        for row, similar in zip(block, alike, strict=True):
+            near: list[Near] = []
+            for label, most in ((found.suggested[row], FOR), (given[row], AGAINST)):
+                known = np.flatnonzero(clear & (given == label))
+                known = known[known != row]
+                best = known[np.argsort(-similar[known], kind="stable")[:most]]
+                near += [Near(items[int(other)], float(min(similar[other], 1.0))) for other in best]
+            yield near
 
 
 def confused_classes(

@@ -138,6 +138,12 @@ class TestLabelErrors:
             f.proposal and f.proposal["payload"]["labels"] == [right[f.item_id]] for f in findings if f.item_id in hit
         )
         assert findings[0].evidence["rank"] == 1
+        accused = {f.item_id for f in findings}
+        for f in findings:
+            assert f.proposal
+            labels = [other["payload"]["labels"][0] for other in f.evidence["items"]]
+            assert labels == f.proposal["payload"]["labels"] * 3 + f.evidence["given"]["labels"] * 2
+            assert not accused & {other["id"] for other in f.evidence["items"]}
 
     def test_one_class_few_items_and_identical_texts_accuse_nobody(self) -> None:
         made = blobs([40], seed=2)

@@ -150,17 +150,22 @@ begin
 end
 $$;
 
--- A conflict as it stands, with the whole item it is about and the items that its evidence names.
+-- A conflict as it stands, with the whole item it is about and, in their order, the items that its evidence names.
 create or replace function labelcrew.whole_conflict(p_conflict uuid) returns jsonb
 language sql stable set search_path = ''
 as $$
   select labelcrew.conflict_json(c) || jsonb_build_object(
     'item', case when c.item_id is not null then labelcrew.item_json_of(c.item_id) end,
     'others', labelcrew.items_json(array(
-      select distinct on ((e.value ->> 'id')) i.id
-      from jsonb_array_elements(case when jsonb_typeof(c.evidence -> 'items') = 'array' then c.evidence -> 'items' else '[]' end) e
-        join labelcrew.items i on i.id::text = e.value ->> 'id' and i.dataset_id = c.dataset_id
-      limit 20
+      select i.id
+      from (
+        select e.value ->> 'id' as id, min(e.n) as n
+        from jsonb_array_elements(
+          case when jsonb_typeof(c.evidence -> 'items') = 'array' then c.evidence -> 'items' else '[]' end
+        ) with ordinality e (value, n)
+        group by 1
+      ) e join labelcrew.items i on i.id::text = e.id and i.dataset_id = c.dataset_id
+      order by e.n limit 20
     ))
   )
   from labelcrew.conflicts c where c.id = p_conflict
