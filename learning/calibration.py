@@ -8,9 +8,10 @@ answer it, all increasing, so that a surer draft never ranks below a less sure o
 - ``beta``: a factor for each end and a shift (Kull, Silva Filho, Flach, "Beta calibration", AISTATS 2017);
 - ``isotonic``: any increasing step curve (Zadrozny and Elkan, KDD 2002), blended with Platt's while blocks are small.
 
-Cross-validated log loss chooses; the simpler family wins a tie. The parameters are held near a prior, so that nothing
-verified yields the prior, ten answers move it a little, and a thousand overrule it. :meth:`Calibration.interval` says
-how uncertain the curve still is.
+Cross-validated log loss chooses. A family must beat the simpler ones by more than the difference's standard error, and
+before all a Platt curve that hardly leaves its prior: two hundred answers are too few to improve on a model that is
+calibrated already. The parameters are held near a prior, so that nothing verified yields the prior, ten answers move it
+a little, and a thousand overrule it. :meth:`Calibration.interval` says how uncertain the curve still is.
 
 For a whole row of scores, :func:`fit_temperature` uses all classes at once and needs the fewest answers.
 """
@@ -25,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from learning.arrays import Array, Floats, log_softmax, logit, sigmoid
 from learning.blend import folds
-from learning.metrics import ece, log_loss
+from learning.metrics import ece
 from schemas.errors import Invalid
 
 Method = Literal["temperature", "platt", "beta", "isotonic"]
@@ -36,6 +37,8 @@ LIMIT = 1e-4
 """Confidences are kept this far from 0 and 1: a model that claims certainty is not infinitely sure."""
 SPREAD = {"slope": 0.7, "shift": 1.0}
 """Standard deviation of the prior: of the logarithm of a factor, and of a shift in log-odds."""
+NARROW = 0.2
+"""Share of that spread for a Platt curve that keeps close to the prior: what is calibrated already is left nearly alone."""
 ENOUGH_TO_CHOOSE = 30
 ENOUGH_FOR_STEPS = 100
 CLEARLY_BETTER = 0.002
@@ -157,20 +160,25 @@ def fit_calibration(
     if n < ENOUGH_TO_CHOOSE:
         simple: Method = "platt" if "platt" in methods else methods[0]
         return _fit_one(simple, given, true, weight, held)
-    contest = [m for m in METHODS if m in methods and (m != "isotonic" or n >= ENOUGH_FOR_STEPS or len(methods) == 1)]
+    contest = [
+        (m, 1.0) for m in METHODS if m in methods and (m != "isotonic" or n >= ENOUGH_FOR_STEPS or len(methods) == 1)
+    ]
+    if "platt" in methods:
+        contest.insert(0, ("platt", NARROW))
     part = folds((true > 0.5).astype(np.intp), 5 if n < 2_000 else 3, seed)
-    winner, winner_loss, winner_said = contest[0], np.inf, given
-    for method in contest:
+    winner, losses, winner_said = contest[0], np.full(n, np.inf), given
+    for method, width in contest:
         said = np.empty(n)
         for number in range(int(part.max()) + 1):
             learn, ask = part != number, part == number
-            said[ask] = _fit_one(method, given[learn], true[learn], weight[learn], held).apply(given[ask])
-        loss = _weighted_loss(said, true, weight)
-        if loss < winner_loss - CLEARLY_BETTER:
-            winner, winner_loss, winner_said = method, loss, said
-    fitted = _fit_one(winner, given, true, weight, held)
+            said[ask] = _fit_one(method, given[learn], true[learn], weight[learn], held, width).apply(given[ask])
+        each = _losses(said, true)
+        if not np.isfinite(losses).all() or _is_clearly_less(each, losses, weight):
+            winner, losses, winner_said = (method, width), each, said
+    fitted = _fit_one(winner[0], given, true, weight, held, winner[1])
     error = ece(winner_said, true)
-    return Calibration(winner, fitted.params, n, float(winner_loss), error, fitted.covariance)
+    loss = float(np.average(losses, weights=weight if weight.any() else None))
+    return Calibration(winner[0], fitted.params, n, loss, error, fitted.covariance)
 
 
 def fit_temperature(
@@ -217,14 +225,15 @@ def _slopes_by_theta(method: Method, theta: Array) -> Array:
     return np.where(_is_factor(method), np.exp(theta), 1.0)
 
 
-def _fit_one(method: Method, given: Array, true: Array, weight: Array, prior: Prior) -> Calibration:
+def _fit_one(method: Method, given: Array, true: Array, weight: Array, prior: Prior, width: float = 1.0) -> Calibration:
+    """The curve of one family; ``width`` scales the spread of the prior."""
     from scipy.optimize import minimize
 
     if method == "isotonic":
         return _fit_steps(given, true, weight, prior)
     factor = _is_factor(method)
     centre = np.where(factor, np.log(prior.slope), prior.shift)
-    hold = 1 / np.where(factor, SPREAD["slope"], SPREAD["shift"]) ** 2
+    hold = 1 / np.where(factor, SPREAD["slope"], SPREAD["shift"]) ** 2 / width**2
     features = _features(method, given)
 
     def loss(theta: NDArray[Any]) -> tuple[float, NDArray[Any]]:
@@ -267,11 +276,19 @@ def _fit_steps(given: Array, true: Array, weight: Array, prior: Prior) -> Calibr
     return Calibration("isotonic", grid, len(given))
 
 
-def _weighted_loss(said: Array, true: Array, weight: Array) -> float:
-    if not weight.sum():
-        return log_loss(said, true)
+def _losses(said: Array, true: Array) -> Array:
+    """Log loss (n,) of each answer."""
     p = np.clip(said, LIMIT, 1 - LIMIT)
-    return float(np.average(-(true * np.log(p) + (1 - true) * np.log1p(-p)), weights=weight))
+    return np.asarray(-(true * np.log(p) + (1 - true) * np.log1p(-p)))
+
+
+def _is_clearly_less(ours: Array, theirs: Array, weight: Array) -> bool:
+    """Whether losses are smaller by more than their difference's standard error, and enough to matter."""
+    counted = weight if weight.any() else np.ones(len(ours))
+    difference = theirs - ours
+    gain = float(np.average(difference, weights=counted))
+    spread = float(np.average((difference - gain) ** 2, weights=counted))
+    return gain > max(CLEARLY_BETTER, float(np.sqrt(spread * (counted**2).sum())) / float(counted.sum()))
 
 
 def _confidences(values: ArrayLike) -> Array:

@@ -157,3 +157,15 @@ def test_two_hundred_verified_answers_calibrate_a_head_on_banking77(banking: Ban
         after.append(ece(found.max(axis=1), found.argmax(axis=1) == banking.test_y[rest]))
     # with 1,340 answers to measure on, a perfect model shows about .02
     assert np.mean(after) < 0.035
+
+
+def test_two_hundred_answers_do_not_spoil_a_model_that_is_calibrated_already() -> None:
+    """Probabilities that are exactly right: what a curve on 200 answers costs, in log loss, over leaving them alone."""
+    costs = []
+    for seed in range(15):
+        rng = np.random.default_rng(seed)
+        told = rng.beta(3, 1, size=3200)
+        right = rng.random(3200) < told
+        said = fit_calibration(told[:200], right[:200]).apply(told[200:])
+        costs.append(log_loss(said, right[200:]) - log_loss(told[200:], right[200:]))
+    assert np.mean(costs) < 0.004
