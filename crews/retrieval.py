@@ -117,6 +117,7 @@ def _label(value: dict[str, Any]) -> str:
     if value["easily_taken_for"]:
         other = value["easily_taken_for"]
         words += f"Easily taken for **{other['label']}**: {other['tell_apart']}\n"
+    words += "\n"
     for line, text in value["guideline_lines"].items():
         words += f"- line {line}: {text}\n"
     for row in value["similar"][:3]:
@@ -126,18 +127,18 @@ def _label(value: dict[str, Any]) -> str:
 
 def _lines(value: dict[str, Any]) -> str:
     rows = "".join(f"- line {line['line']}: {line['text']}\n" for line in value.get("lines", ()))
-    return f"From the guidelines:\n{rows}\n" if rows else ""
+    return f"From the guidelines:\n\n{rows}\n" if rows else ""
 
 
 def _items(value: dict[str, Any]) -> str:
     rows = value.get("items") or value.get("similar_verified_items") or []
-    return "Items:\n" + "".join(f"- {_row(row)}\n" for row in rows) + "\n" if rows else ""
+    return "Items:\n\n" + "".join(f"- {_row(row)}\n" for row in rows) + "\n" if rows else ""
 
 
 def _next(value: dict[str, Any]) -> str:
     if not value["next"]:
         return "Nothing is left to label.\n\n"
-    return f"Next, {value['order']}:\n" + "".join(f"- {_row(row)}\n" for row in value["next"]) + "\n"
+    return f"Next, {value['order']}:\n\n" + "".join(f"- {_row(row)}\n" for row in value["next"]) + "\n"
 
 
 def _jobs(value: dict[str, Any]) -> str:
@@ -145,7 +146,7 @@ def _jobs(value: dict[str, Any]) -> str:
         f"- {job['kind']}: {job['state']}, {job['done']:,} of {job['total'] or '?'} done, {job['cost_usd']:g} USD\n"
         for job in value["jobs"]
     ]
-    return "Jobs, newest first:\n" + "".join(rows) + "\n" if rows else "There are no jobs yet.\n\n"
+    return "Jobs, newest first:\n\n" + "".join(rows) + "\n" if rows else "There are no jobs yet.\n\n"
 
 
 def _progress(value: dict[str, Any]) -> str:
@@ -161,7 +162,7 @@ def _conflicts(value: dict[str, Any]) -> str:
     if not value["worst"]:
         return "There are no open conflicts.\n\n"
     rows = [f"- {row['item'] or ''} {row['kind'].replace('_', ' ')}: {row['summary']}\n" for row in value["worst"]]
-    return "Open conflicts, the worst first:\n" + "".join(rows) + "\n"
+    return "Open conflicts, the worst first:\n\n" + "".join(rows) + "\n"
 
 
 def _row(row: dict[str, Any]) -> str:

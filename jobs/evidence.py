@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     from jobs.hints import Basis
 
 EXAMPLES = 5
+LEAST_EXAMPLES = 3
 VOTERS = 10
+ALIKE = 0.35
+"""Cosine under which an item is no example, unless there is none better."""
+VOTES_FROM = 0.6
+"""A neighbour has a vote when it is at least so near, as a share of the nearest one's similarity."""
 LINES = 4
 SHOWN_CHARACTERS = 600
 SPAN_CHARACTERS = 8_000
@@ -210,11 +215,14 @@ def _why(labelset: Labelset, draft: Draft | None, near: list[HintExample]) -> st
     if len(labelset.active) == 1 and not labelset.multi and labelset.kind == "classification":
         return "The labelset has this one class only."
     said = []
-    voters = near[:VOTERS]
+    voters = [e for e in near[:VOTERS] if e.similarity >= VOTES_FROM * near[0].similarity]
     wanted = answer_in_words(labelset, draft.payload)
     if voters and labelset.kind == "classification":
         agreeing = sum(set(labels_of(e.payload)) == set(labels_of(draft.payload)) for e in voters)
-        said.append(f"{agreeing} of the {len(voters)} most similar verified items are «{wanted}».")
+        if len(voters) > 1:
+            said.append(f"{agreeing} of the {len(voters)} most similar verified items are «{wanted}».")
+        elif agreeing:
+            said.append(f"The most similar verified item is «{wanted}».")
         nearest = answer_in_words(labelset, voters[0].payload)
         if nearest != wanted:
             said.append(f"But the nearest one is «{nearest}» (similarity {voters[0].similarity:.2f}).")
@@ -244,6 +252,8 @@ def _example(row: dict[str, Any]) -> HintExample:
 
 
 def _diverse(near: list[HintExample], rows: list[dict[str, Any]]) -> list[HintExample]:
+    enough = max(LEAST_EXAMPLES, sum(e.similarity >= ALIKE for e in near))
+    near, rows = near[:enough], rows[:enough]
     if not near:
         return []
     vectors = np.stack([unpack_vector(row["vector"]) for row in rows])
