@@ -11,9 +11,10 @@ from schemas.errors import error_of
 from schemas.people import Scope
 
 PEOPLE_ONLY = frozenset({
-    "accept_invitation", "add_member", "create_dataset", "create_invitation", "create_service_token",
-    "deactivate_user", "delete_dataset", "delete_invitation", "delete_service_token", "list_invitations",
-    "list_service_tokens", "list_users", "reactivate_user", "remove_member", "renew_service_token",
+    "accept_invitation", "add_member", "adjust_pay", "create_dataset", "create_invitation", "create_payouts",
+    "create_service_token", "deactivate_user", "decide_hold", "delete_dataset", "delete_invitation",
+    "delete_service_token", "fund_escrow", "list_invitations", "list_service_tokens", "list_users", "reactivate_user",
+    "remove_member", "renew_service_token", "set_currency", "set_payout_account", "set_prices", "settle_payouts",
 })  # fmt: skip
 
 ANNOTATE = frozenset({

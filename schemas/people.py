@@ -206,9 +206,9 @@ class Scorecard(World):
     """Answers that a reviewer approved as they were, of those that were reviewed."""
     corrected: int
     rejected: int
-    balance: int | None = None
-    """Earned here and not paid out yet, in minor units of the dataset's currency; only on one's own, where pay is set
-    up."""
+    earned: int | None = None
+    """All that was earned here, paid out or not, in minor units of ``currency``; only on one's own, where work is paid."""
+    currency: str | None = None
 
 
 class Distinguishable(World):

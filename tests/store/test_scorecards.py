@@ -159,8 +159,18 @@ class TestCards:
         everybody = await cards(team)
         for person in people:
             own = await team.call("get_scorecard", person)
-            own.pop("balance")
+            assert (own.pop("earned"), own.pop("currency")) == (None, None)
             assert own == everybody[person]
+
+    async def test_own_card_has_what_was_earned_where_work_is_paid(self, rpc: Rpc) -> None:
+        team = await Team.of(rpc, items=2)
+        person = await team.member()
+        await team.call("set_currency", currency="EUR")
+        await team.call("set_prices", prices=[{"level": 1, "per": "item", "amount": 25}])
+        await team.call("fund_escrow", amount=1000, key="first")
+        await everybody_answers(team, [person], "g", "b")
+        own = await team.call("get_scorecard", person)
+        assert (own["earned"], own["currency"]) == (50, "EUR")
 
     async def test_member_without_answers_has_an_empty_card(self, rpc: Rpc) -> None:
         team = await Team.of(rpc)

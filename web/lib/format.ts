@@ -26,6 +26,12 @@ export function usd(value: number): string {
   return `$${value.toFixed(value < 0.1 ? 4 : 2)}`;
 }
 
+/** An amount in a currency's minor unit: 1250 of EUR is "€12.50", 500 of JPY "¥500". */
+export function money(amount: number, currency: string): string {
+  const format = new Intl.NumberFormat("en", { style: "currency", currency });
+  return format.format(amount / 10 ** (format.resolvedOptions().maximumFractionDigits ?? 2));
+}
+
 /** "8 s", "2 min 10 s", "3 h 5 min". */
 export function duration(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));

@@ -109,19 +109,18 @@ begin
 end
 $$;
 
--- The actor's own counts, in the same shape, and what they have earned here and not been paid yet, in minor units.
+-- The actor's own counts, in the same shape, and all that they have earned here, in minor units of `currency`; null where
+-- work is not paid.
 create or replace function labelcrew_api.get_scorecard(p_actor uuid, p_dataset uuid) returns jsonb
 language plpgsql stable security definer set search_path = ''
 as $$
 declare
   v_role text := labelcrew.require_role(p_actor, p_dataset);
-  v_earned bigint;
 begin
-  if to_regprocedure('labelcrew.balance_of(uuid,uuid)') is not null then
-    execute 'select labelcrew.balance_of($1, $2)' into v_earned using p_actor, p_dataset;
-  end if;
   return (
-    select labelcrew.scorecard_json(p_dataset, u, v_role, to_jsonb(q)) || jsonb_build_object('balance', v_earned)
+    select labelcrew.scorecard_json(p_dataset, u, v_role, to_jsonb(q)) || jsonb_build_object(
+      'earned', labelcrew.balance_of(p_actor, p_dataset),
+      'currency', (select w.currency from labelcrew.wallets w where w.dataset_id = p_dataset))
     from labelcrew.users u left join labelcrew.count_quality(p_dataset, p_actor) q on q.user_id = u.id
     where u.id = p_actor
   );

@@ -6,7 +6,7 @@ import { ProblemNotice } from "@/components/shell/problem";
 import { Skeleton } from "@/components/ui/skeleton";
 import { scorecardQuery } from "@/lib/api/queries";
 import type { Dataset } from "@/lib/api/types";
-import { count, duration, quantity } from "@/lib/format";
+import { count, duration, money, quantity } from "@/lib/format";
 import { RATES, type RateName } from "@/lib/people";
 
 /** How the answers of whoever looks stand up, for themselves. Nothing for those who are not here to answer. */
@@ -23,7 +23,7 @@ export function MyQuality({ dataset }: { dataset: Dataset }) {
         <p className="tabular text-sm text-muted-foreground">
           {quantity(data.answers, "answer")}
           {data.answers > 0 && `, ${count(data.answers_week)} in the last week${pace}`}
-          {data.balance !== null && ` · earned and not paid yet: ${(data.balance / 100).toFixed(2)}`}
+          {data.earned !== null && data.currency !== null && ` · ${money(data.earned, data.currency)} earned`}
         </p>
       </div>
       <dl className="grid gap-x-8 gap-y-4 text-sm sm:grid-cols-3">
