@@ -226,11 +226,16 @@ def _neighbours(snapshot: Snapshot) -> Iterable[Finding]:
 
 def _errors(snapshot: Snapshot) -> Iterable[Finding]:
     """Answers by models that learnt from answers; drafts by models that learnt from both."""
-    from learning.conflicts import confused_classes, label_errors
+    from learning.conflicts import confused_classes, label_errors, label_set_errors
 
-    if snapshot.labelset.kind != "classification" or snapshot.labelset.multi:
-        return
     classes = snapshot.labelset.keys
+    if snapshot.labelset.kind != "classification":
+        return
+    if snapshot.labelset.multi:
+        places = [place for place, row in enumerate(snapshot.rows) if snapshot.items[row].human]
+        answers = [snapshot.items[snapshot.rows[place]] for place in places]
+        yield from label_set_errors(answers, classes, snapshot.vectors[places], names=snapshot.names)
+        return
     index = {key: c for c, key in enumerate(classes)}
     usable = [place for place, row in enumerate(snapshot.rows) if _label(snapshot.items[row]) in index]
     answered = [place for place in usable if snapshot.items[snapshot.rows[place]].human]

@@ -58,7 +58,7 @@ def label_errors(
     findings = []
     for row, near in zip(likely, witnesses, strict=True):
         rank = rank_of[int(row)]
-        item, instead = items[row], classes[found.suggested[row]]
+        item, instead = items[int(row)], classes[found.suggested[row]]
         sure = float(found.probability[row])
         summary = (
             f"Ranked {rank} of {len(items)} by how likely its label is wrong ({sure:.0%}): models trained without it give "

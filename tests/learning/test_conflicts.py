@@ -18,6 +18,7 @@ from learning.conflicts import (
     confused_classes,
     implausibly_fast,
     label_errors,
+    label_set_errors,
     model_disagreement,
     near_duplicates,
     nearest_answers,
@@ -168,6 +169,33 @@ class TestLabelErrors:
         assert (finding.item_id, finding.proposal and finding.proposal["action"]) == (None, "clarify")
         assert {"class 1"} <= {example["looks_like"] for example in finding.evidence["items"]}
         assert (finding.evidence["backward"], finding.evidence["forward"]) > (10, 0)
+
+
+class TestLabelSets:
+    def test_a_class_too_many_and_one_too_few_come_out_with_the_right_set(self) -> None:
+        made = blobs([60] * 6, noise=0.5)
+        truth = [[made.classes[y]] for y in made.y]
+        given = [list(labels) for labels in truth]
+        for row in range(0, 60, 3):
+            given[row].append(made.classes[(made.y[row] + 1) % 6])
+        for row in range(61, 121, 3):
+            given[row] = []
+        items = [labelled(n, str(n), *labels) for n, labels in enumerate(given)]
+        found = {f.item_id: f for f in label_set_errors(items, made.classes, made.vectors)}
+        planted = {items[row].id: truth[row] for row in [*range(0, 60, 3), *range(61, 121, 3)]}
+        hit = found.keys() & planted.keys()
+        assert len(hit) >= 28
+        assert len(found) <= 50
+        right = [(found[i].proposal or {})["payload"]["labels"] == planted[i] for i in hit if i is not None]
+        assert np.mean(right) > 0.9
+
+    def test_few_items_and_rare_classes_accuse_nobody(self) -> None:
+        made = blobs([30], seed=1)
+        items = [labelled(n, str(n), *(["rare"] if n < 3 else [])) for n in range(30)]
+        assert label_set_errors(items, ["rare"], made.vectors) == []
+        assert label_set_errors(items[:5], ["rare"], made.vectors[:5]) == []
+        with pytest.raises(Invalid):
+            label_set_errors(items, ["rare"], made.vectors[:5])
 
 
 class TestPeople:
