@@ -74,6 +74,12 @@ def texts_of(name: str) -> list[str]:
     return [text for text, _ in train]
 
 
+def labelled(name: str) -> Rows:
+    """All texts of banking77 or medical with their labels, the training part first."""
+    train, test = {"banking77": _banking, "medical": _medical}[name]()
+    return train + test
+
+
 def encode(texts: Sequence[str]) -> Vectors:
     """Vectors of the texts, from the temporary folder when they were computed before."""
     digest = hashlib.sha256("\x00".join(texts).encode()).hexdigest()[:16]

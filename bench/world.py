@@ -99,8 +99,9 @@ class Server:
 
 
 @contextmanager
-def served(folder: Path, *, workers: int = 0) -> Iterator[Server]:
-    """`labelcrew serve` on a free port as users start it; ``ready_s`` is the time until /ready said yes."""
+def served(folder: Path, *, workers: int = 0, **more: str) -> Iterator[Server]:
+    """`labelcrew serve` on a free port as users start it; ``ready_s`` is the time until /ready said yes. ``more`` are
+    variables of its environment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -108,7 +109,7 @@ def served(folder: Path, *, workers: int = 0) -> Iterator[Server]:
     began = time.monotonic()
     with tempfile.TemporaryFile() as log:
         process = psutil.Popen(
-            command, cwd=ROOT, env=environment(LABELCREW_WORKERS=str(workers)), stdout=log, stderr=log
+            command, cwd=ROOT, env=environment(LABELCREW_WORKERS=str(workers), **more), stdout=log, stderr=log
         )
         try:
             ready_s = _until_ready(process, port, began)
