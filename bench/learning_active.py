@@ -3,7 +3,8 @@
 A simulated annotator answers with the gold label, 50 items at a time, from no labels at all; after each batch the model
 is trained anew and tested. Every strategy is shown with two models: the *plain head* (logistic regression on frozen
 vectors, C = 10, as peers use it) and the *student* (class names, the pool and neighbours besides). The share is of the
-labels that random picking needs with the same model to the same accuracy.
+labels that random picking needs with the same model to the same accuracy. Where modAL is installed (``pip install
+modAL-python``; it is no dependency) its margin sampling is shown beside ours.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from numpy.random import Generator
 
 from bench.learning_sets import TextSet, load
 from bench.tables import Table
@@ -24,6 +28,7 @@ from learning.strategies import STRATEGIES, Pool, pick
 from learning.student import Student
 
 BATCH = 50
+PEER = "modAL margin"
 Model = Callable[[Floats], Floats]
 
 
@@ -61,7 +66,7 @@ def simulate(data: TextSet, strategy: str, model: str, most: int, seed: int) -> 
     while len(labelled) < most:
         proba = fitted(data.train) if fitted is not None and strategy != "random" else None
         pool = Pool(data.train, proba, labelled, data.y[labelled], data.names if model == "student" else None)
-        labelled = np.concatenate([labelled, pick(strategy, pool, BATCH, rng)])
+        labelled = np.concatenate([labelled, choose(strategy, pool, BATCH, rng)])
         if len(labelled) % step and len(labelled) > 4 * BATCH:
             continue
         fitted = MODELS[model](data, labelled)
@@ -69,6 +74,30 @@ def simulate(data: TextSet, strategy: str, model: str, most: int, seed: int) -> 
             sizes.append(len(labelled))
             accuracy.append(_accuracy(fitted, data))
     return np.array(sizes, dtype=float), np.array(accuracy)
+
+
+def choose(strategy: str, pool: Pool, count: int, rng: Generator) -> Ints:
+    """What a strategy of ours, or the peer's, picks."""
+    if strategy != PEER:
+        return pick(strategy, pool, count, rng)
+    if pool.proba is None:
+        return pick("random", pool, count, rng)
+    proba = pool.proba[pool.unlabelled]
+
+    class Fitted:
+        def predict_proba(self, _: Floats) -> Floats:
+            return proba
+
+    found = import_module("modAL.uncertainty").margin_sampling(
+        Fitted(), pool.vectors[pool.unlabelled], n_instances=count
+    )
+    rows = found[0] if isinstance(found, tuple) else found
+    return pool.unlabelled[np.asarray(rows, dtype=np.int64)]
+
+
+def peers() -> list[str]:
+    """The peer's strategy, where it is installed."""
+    return [PEER] if find_spec("modAL") else []
 
 
 def _accuracy(fitted: Model, data: TextSet) -> float:
@@ -132,14 +161,14 @@ def picking(n: int = 100_000, d: int = 384, k: int = 77) -> Table:
     answers = np.full((n, 5), np.nan)
     answers[labelled, 0], answers[labelled[:300], 1] = labels, labels[:300]
     table = Table(f"Picking 100 of {n:,} × {d}", ["strategy", "seconds, best of 3", "worst of 3", "extra MB"])
-    for strategy in STRATEGIES:
+    for strategy in [*STRATEGIES, *peers()]:
         pool = Pool(vectors, proba, labelled, labels, answers=answers if strategy == "activelab" else None)
-        pick(strategy, Pool(vectors[:2000], proba[:2000]), 10, rng)  # imports are not counted
+        choose(strategy, Pool(vectors[:2000], proba[:2000]), 10, rng)  # imports are not counted
         before, seconds = resident(), []
         with Peak() as peak:
             for seed in range(3):
                 started = time.perf_counter()
-                pick(strategy, pool, 100, np.random.default_rng(seed))
+                choose(strategy, pool, 100, np.random.default_rng(seed))
                 seconds.append(time.perf_counter() - started)
         table.add(strategy, min(seconds), max(seconds), max(0, round(peak.most - before)))
     return table
@@ -171,7 +200,7 @@ class Peak:
 def run(quick: bool) -> list[Table]:
     """Learning curves on four sets, and the cost of picking."""
     ours, seeds = ["adaptive"], 1 if quick else 3
-    every = [s for s in STRATEGIES if s not in {"adaptive", "random"}]
+    every = [*(s for s in STRATEGIES if s not in {"adaptive", "random"}), *peers()]
     tables = [picking(20_000 if quick else 100_000)]
     with one_thread():
         if quick:
