@@ -44,6 +44,7 @@ from api.routes import (
     scorecards,
     search,
     tokens,
+    webhooks,
 )
 from schemas.settings import Settings
 from store.cache import caches_of
@@ -73,6 +74,7 @@ ROUTERS = (
     pay,
     search,
     activity,
+    webhooks,
     drift,
 )
 

@@ -28,6 +28,7 @@ TAGS = [
     {"name": "jobs", "description": "Work in the background."},
     {"name": "learning", "description": "How the learning goes, and which drafts may skip the human."},
     {"name": "quality", "description": "What is doubtful about the labels, and how it was settled."},
+    {"name": "webhooks", "description": "Telling another program what happens."},
     {"name": "pay", "description": "Money for work. Amounts are integers in the currency's minor unit (cents)."},
     {"name": "audit", "description": "Whether the audit log is as it was written."},
     {"name": "export", "description": "The labels, as a file."},

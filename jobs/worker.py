@@ -13,6 +13,7 @@ run beside the workflows:
 * *wait*: until somebody asks it to stop;
 * *seal*: seals what was written to the audit log (jobs/sealing.py);
 * *pay*: sends payouts through their provider (jobs/payouts.py);
+* *tell*: delivers webhooks (jobs/webhooks.py);
 * *count*: adds up what the metrics tell (jobs/metrics.py);
 * *drift*: compares what came in with what came before (jobs/drift.py).
 """
@@ -49,6 +50,7 @@ SWEEP_EVERY_S = 5.0
 WATCH_EVERY_S = 1.0
 SEAL_EVERY_S = 2.0
 PAY_EVERY_S = 5.0
+TELL_EVERY_S = 1.0
 COUNT_EVERY_S = 2.0
 DRIFT_EVERY_S = 5.0
 WORKFLOW_VERSION = "1"
@@ -90,6 +92,7 @@ async def run_worker(settings: Settings, rpc: Rpc, system_database_url: str, *, 
             _every(WATCH_EVERY_S, stop, _watch),
             _every(SEAL_EVERY_S, stop, lambda: _seal(rpc)),
             _every(PAY_EVERY_S, stop, lambda: _pay(rpc, settings)),
+            _every(TELL_EVERY_S, stop, lambda: _tell(rpc, settings)),
             _every(COUNT_EVERY_S, stop, lambda: _count(rpc)),
             _every(DRIFT_EVERY_S, stop, lambda: _look_for_drift(rpc)),
         ]
@@ -183,6 +186,12 @@ async def _pay(rpc: Rpc, settings: Settings) -> None:
     from jobs.payouts import send_payouts
 
     await send_payouts(rpc, settings)
+
+
+async def _tell(rpc: Rpc, settings: Settings) -> None:
+    from jobs.webhooks import deliver
+
+    await deliver(rpc, settings)
 
 
 async def _learn() -> None:

@@ -151,6 +151,8 @@ def _registry() -> dict[str, ErrorEntry]:
         e("invitation-over", "LCIVO", Conflict, "This invitation was used or withdrawn, or has expired.", "Ask an admin of the dataset for a new one."),
         e("account-exists", "LCACX", Conflict, "There is an account with this email already.", "Sign in first, then open the invitation again."),
         e("missing-scope", None, Forbidden, "The token's scopes do not allow this.", "Use a token with the scope named in the detail."),
+        # webhooks
+        e("webhook-address", None, Invalid, "This address must not be called from here.", "Use a public https address, or have the operator allow its network: LABELCREW_WEBHOOK_NETWORKS."),
         # money
         e("no-wallet", "LCNWL", Conflict, "Nothing is paid in this dataset.", "Choose its currency first: PUT /v1/datasets/{id}/pay."),
         e("currency-fixed", "LCCUR", Conflict, "The currency cannot change any more.", "Use another dataset for another currency."),

@@ -78,7 +78,11 @@ class Settings(BaseSettings):
         description='USD per million tokens, as JSON: {"my-model": {"input": 0.1, "cached": 0.05, "output": 0.3}}.',
     )
 
-    # payouts
+    # webhooks and payouts
+    webhook_networks: list[str] = Field(
+        default_factory=list,
+        description='Private networks that webhooks may reach, as JSON: ["10.1.0.0/16"]. Public ones always are.',
+    )
     stripe_api_key: SecretStr | None = Field(
         default=None, alias="STRIPE_API_KEY", description="Key of the Stripe platform that pays annotators out."
     )

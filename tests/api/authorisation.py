@@ -43,6 +43,7 @@ LABELSET = {"classes": [{"name": "positive"}, {"name": "negative"}, {"name": "mi
 ANSWER = {"payload": {"labels": ["positive"]}, "labelset_version": 1}
 INVITED = {"email": "guest@example.org", "role": "reviewer"}
 SERVICE = {"name": "nightly import", "role": "admin", "scopes": ["read", "manage"]}
+NO_WEBHOOK = {"params": {"webhook": "00000000-0000-4000-8000-000000000000"}}
 FILE = {"file": ("reviews.csv", b"text\nA first row\n", "text/csv")}
 
 RULES: tuple[Rule, ...] = (
@@ -132,6 +133,19 @@ RULES: tuple[Rule, ...] = (
     Rule("get_consensus", "GET", "/v1/datasets/{dataset}/consensus", REVIEWER),
     Rule("get_licence", "GET", "/v1/datasets/{dataset}/licence", ANNOTATOR),
     Rule("revoke_licence", "POST", "/v1/datasets/{dataset}/licence/revoke", ADMIN, {"reason": "it was a trial"}),
+    Rule("list_webhooks", "GET", "/v1/datasets/{dataset}/webhooks", ADMIN),
+    Rule(
+        "create_webhook",
+        "POST",
+        "/v1/datasets/{dataset}/webhooks",
+        ADMIN,
+        {"url": "https://192.0.2.1/", "kinds": ["item_verified"]},
+        (422,),
+    ),
+    Rule("update_webhook", "PATCH", "/v1/datasets/{dataset}/webhooks", ADMIN, {"active": False}, (404,), NO_WEBHOOK),
+    Rule("delete_webhook", "DELETE", "/v1/datasets/{dataset}/webhooks", ADMIN, None, (404,), NO_WEBHOOK),
+    Rule("list_deliveries", "GET", "/v1/datasets/{dataset}/webhooks/deliveries", ADMIN, None, (404,), NO_WEBHOOK),
+    Rule("replay_deliveries", "POST", "/v1/datasets/{dataset}/webhooks/replay", ADMIN, None, (404,), NO_WEBHOOK),
     Rule("list_own_earnings", "GET", "/v1/pay/earnings", SIGNED_IN),
     Rule("set_payout_account", "PUT", "/v1/pay/account", SIGNED_IN, {"provider": "stripe", "account": "acct_1"}),
     Rule("get_pay", "GET", "/v1/datasets/{dataset}/pay", ADMIN, status=(200, 409)),
