@@ -18,7 +18,8 @@ PEOPLE_ONLY = frozenset({
 })  # fmt: skip
 
 ANNOTATE = frozenset({
-    "claim_items", "prelabel", "release_lease", "renew_lease", "resolve_conflict", "submit_annotation", "undo_submit",
+    "ask_assistant", "claim_items", "delete_chat", "get_hint", "prelabel", "release_lease", "renew_lease",
+    "resolve_conflict", "submit_annotation", "undo_submit",
 })  # fmt: skip
 
 READ = frozenset({"estimate_job"})
