@@ -89,8 +89,8 @@ async def report_metrics(
         usd_per_verified=usd / verified if verified else None,
         labels=snapshot.get("labels", {}),
         labels_at=snapshot.get("at"),
-        labels_over_time=[LabelPoint(at=at, source=s, label=label, n=n) for at, s, label, n in raw["labels_series"]],
-        states_over_time=[StatePoint(at=at, state=state, n=n) for at, state, n in raw["states_series"]],
+        labels_over_time=[LabelPoint(at=at, source=s, labels=labels) for at, s, labels in raw["labels_series"]],
+        states_over_time=[StatePoint(at=at, states=found) for at, found in raw["states_series"]],
         conflicts=_conflicts(raw["conflicts"]),
         hints=_hints(raw["shown"], raw["judged"], snapshot.get("arms", {})),
         drift=DriftNow.model_validate(raw["drift"]) if raw["drift"] else None,
@@ -210,9 +210,9 @@ def _ece(curve: Sequence[Bucket]) -> float | None:
 def _quality_over_time(rows: Iterable[Sequence[Any]]) -> list[QualityPoint]:
     judged: dict[tuple[str, str], int] = defaultdict(int)
     changed: dict[tuple[str, str], int] = defaultdict(int)
-    for at, model, b, n, _ in rows:
+    for at, model, b, n in rows:
         judged[at, model] += n
-        changed[at, model] += n if b.endswith("/changed") else 0
+        changed[at, model] += n if b == "changed" else 0
     return [
         QualityPoint.model_validate({"at": at, "model": model, "judged": n, "edit_rate": changed[at, model] / n})
         for (at, model), n in judged.items()

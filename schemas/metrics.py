@@ -112,20 +112,18 @@ class CostPoint(World):
 
 
 class LabelPoint(World):
-    """How often a class was given in one bucket: by people, by imports, by drafts."""
+    """How often each class was given in one bucket, by its key: by people, by imports, or by drafts."""
 
     at: datetime
     source: Literal["human", "import", "draft"]
-    label: str
-    n: int
+    labels: dict[str, int]
 
 
 class StatePoint(World):
-    """How many items were in a state at the end of a bucket in which something changed."""
+    """How many items were in those states that changed in a bucket, at its end."""
 
     at: datetime
-    state: str
-    n: int
+    states: dict[str, int]
 
 
 class ConflictCount(World):

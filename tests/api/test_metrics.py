@@ -64,7 +64,10 @@ class TestMetrics:
         assert found["labels"] == {"positive": 8, "negative": 2}
         assert [point["answers"] for point in found["work"]] == [8]
         assert {h["measure"]: sum(h["counts"]) for h in found["histograms"]} == {"confidence": 10, "probability": 10}
-        assert {(p["state"], p["n"]) for p in found["states_over_time"]} >= {("verified", 8), ("drafted", 2)}
+        assert found["states_over_time"][-1]["states"] == {"new": 0, "verified": 8, "drafted": 2}
+        assert {p["source"]: p["labels"] for p in found["labels_over_time"]} == {
+            "human": {"positive": 6, "negative": 2}, "draft": {"positive": 10},
+        }  # fmt: skip
 
     async def test_annotators_see_no_other_people(self, house: House) -> None:
         found = await measured(house, await worked(house), "annotator")

@@ -1,18 +1,37 @@
--- Counting behind the work: answers, drafts and labels by the quarter of an hour, from tables that only grow.
+-- Counting behind the work: answers, drafts and labels, from tables that only grow.
 --
--- Measures, and what their `a`, `b` and `bin` say (n counts, total adds up):
+-- Measures, and what their `a`, `b` and `bin` say (n counts, total adds up). Those with fine bins are kept for all time
+-- and by day, those for courses of time by day and by the quarter of an hour, so that no report reads many rows.
 --   answers       a person, b what was shown, bin of the time taken (time_bin; -1 without one); total ms
+--   work          a person, bin 1 where the time taken is known; total ms
 --   judged        a model, b shown/kept or shown/changed, bin of twenty of the draft's probability (-1 without); total of it
+--   verdicts      a model, b kept or changed
 --   labels        a human, import or draft, b class key
 --   drafts        a model, b route, bin 1 for failures; total USD
 --   confidence    a model, bin of twenty; total of the confidences
 --   probability   a model, bin of twenty; total of the probabilities
---   states        a state: how many items were in it when last looked at in that quarter of an hour
+--   states        a state: how many items were in it when last looked at in that time
 -- What was shown: blind (neither draft nor hint), hinted, plain.
 
-create or replace function labelcrew.slot_of(p_time timestamptz) returns timestamptz
+create or replace function labelcrew.grains_of(p_measure text) returns int[]
 language sql immutable
-as $$ select date_bin('15 minutes', p_time, '2000-01-03 00:00:00+00') $$;
+as $$
+  select case
+    when p_measure in ('answers', 'judged', 'confidence', 'probability') then array[0, 1]
+    when p_measure = 'drafts' then array[0, 1, 2]
+    else array[1, 2]
+  end
+$$;
+
+create or replace function labelcrew.slot_of(p_grain int, p_time timestamptz) returns timestamptz
+language sql immutable
+as $$
+  select case p_grain
+    when 0 then '-infinity'::timestamptz
+    when 1 then date_bin('1 day', p_time, '2000-01-03 00:00:00+00')
+    else date_bin('15 minutes', p_time, '2000-01-03 00:00:00+00')
+  end
+$$;
 
 -- Which of twenty equal bins; -1 for none.
 create or replace function labelcrew.unit_bin(p_value float8) returns int
@@ -105,7 +124,7 @@ create or replace function labelcrew.count_answers(p_numbers bigint[], p_sign in
 language sql set search_path = ''
 as $$
   with answer as materialized (
-    select a.dataset_id, labelcrew.slot_of(a.created_at) as slot, a.user_id::text as person, a.source, a.lead_time_ms,
+    select a.dataset_id, a.created_at as at, a.user_id::text as person, a.source, a.lead_time_ms,
       a.payload, a.revision, d.model, d.payload as draft, d.probability,
       case
         when i.arm in ('audit', 'blind') then 'blind'
@@ -126,48 +145,60 @@ as $$
     where (p_sign < 0 or not labelcrew.undo_was_taken(a))
       and exists (select from labelcrew.datasets s where s.id = a.dataset_id)
   ), counted as (
-    select dataset_id, 'answers' as measure, slot, person as a, shown as b, labelcrew.time_bin(lead_time_ms) as bin,
-      count(*) as n, coalesce(sum(lead_time_ms), 0)::float8 as total
-    from answer where source = 'human' group by 1, 3, 4, 5, 6
+    select dataset_id, 'answers' as measure, at, person as a, shown as b, labelcrew.time_bin(lead_time_ms) as bin,
+      coalesce(lead_time_ms, 0)::float8 as value
+    from answer where source = 'human'
     union all
-    select dataset_id, 'judged', slot, model,
+    select dataset_id, 'work', at, person, '', (lead_time_ms is not null)::int, coalesce(lead_time_ms, 0)
+    from answer where source = 'human'
+    union all
+    select dataset_id, 'judged', at, model,
       shown || case when labelcrew.same_answer(draft, payload) then '/kept' else '/changed' end,
-      labelcrew.unit_bin(probability), count(*), coalesce(sum(probability), 0)
-    from answer where source = 'human' and revision = 1 and model is not null group by 1, 3, 4, 5, 6
+      labelcrew.unit_bin(probability), coalesce(probability, 0)
+    from answer where source = 'human' and revision = 1 and model is not null
     union all
-    select x.dataset_id, 'labels', x.slot, x.source, l.label, 0, count(*), 0
-    from answer x cross join lateral unnest(labelcrew.labels_of(x.payload)) l (label) group by 1, 3, 4, 5
+    select dataset_id, 'verdicts', at, model, case when labelcrew.same_answer(draft, payload) then 'kept' else 'changed' end, 0, 0
+    from answer where source = 'human' and revision = 1 and model is not null
+    union all
+    select x.dataset_id, 'labels', x.at, x.source, l.label, 0, 0
+    from answer x cross join lateral unnest(labelcrew.labels_of(x.payload)) l (label)
   )
-  insert into labelcrew.metric_counts as c (dataset_id, measure, slot, a, b, bin, n, total)
-  select dataset_id, measure, slot, a, b, bin, p_sign * n, p_sign * total from counted order by 1, 2, 3, 4, 5, 6
-  on conflict (dataset_id, measure, slot, a, b, bin) do update set n = c.n + excluded.n, total = c.total + excluded.total
+  insert into labelcrew.metric_counts as c (dataset_id, measure, grain, slot, a, b, bin, n, total)
+  select x.dataset_id, x.measure, g.grain, labelcrew.slot_of(g.grain, x.at), x.a, x.b, x.bin, p_sign * count(*),
+    p_sign * sum(x.value)
+  from counted x cross join lateral unnest(labelcrew.grains_of(x.measure)) g (grain)
+  group by 1, 2, 3, 4, 5, 6, 7 order by 1, 2, 3, 4, 5, 6, 7
+  on conflict (dataset_id, measure, grain, slot, a, b, bin)
+    do update set n = c.n + excluded.n, total = c.total + excluded.total
 $$;
 
 create or replace function labelcrew.count_drafts(p_numbers bigint[]) returns void
 language sql set search_path = ''
 as $$
   with draft as materialized (
-    select p.dataset_id, labelcrew.slot_of(p.created_at) as slot, p.model, p.route, p.payload, p.confidence, p.probability,
+    select p.dataset_id, p.created_at as at, p.model, p.route, p.payload, p.confidence, p.probability,
       p.cost_usd
     from unnest(p_numbers) k (number) join labelcrew.predictions p on p.number = k.number
     where exists (select from labelcrew.datasets s where s.id = p.dataset_id)
   ), counted as (
-    select dataset_id, 'drafts' as measure, slot, model as a, route as b, (payload is null)::int as bin, count(*) as n,
-      sum(cost_usd)::float8 as total
-    from draft group by 1, 3, 4, 5, 6
+    select dataset_id, 'drafts' as measure, at, model as a, route as b, (payload is null)::int as bin, cost_usd::float8 as value
+    from draft
     union all
-    select dataset_id, 'confidence', slot, model, '', labelcrew.unit_bin(confidence), count(*), sum(confidence)
-    from draft where confidence is not null group by 1, 3, 4, 6
+    select dataset_id, 'confidence', at, model, '', labelcrew.unit_bin(confidence), confidence
+    from draft where confidence is not null
     union all
-    select dataset_id, 'probability', slot, model, '', labelcrew.unit_bin(probability), count(*), sum(probability)
-    from draft where probability is not null group by 1, 3, 4, 6
+    select dataset_id, 'probability', at, model, '', labelcrew.unit_bin(probability), probability
+    from draft where probability is not null
     union all
-    select x.dataset_id, 'labels', x.slot, 'draft', l.label, 0, count(*), 0
-    from draft x cross join lateral unnest(labelcrew.labels_of(x.payload)) l (label) where x.payload is not null group by 1, 3, 5
+    select x.dataset_id, 'labels', x.at, 'draft', l.label, 0, 0
+    from draft x cross join lateral unnest(labelcrew.labels_of(x.payload)) l (label) where x.payload is not null
   )
-  insert into labelcrew.metric_counts as c (dataset_id, measure, slot, a, b, bin, n, total)
-  select dataset_id, measure, slot, a, b, bin, n, total from counted order by 1, 2, 3, 4, 5, 6
-  on conflict (dataset_id, measure, slot, a, b, bin) do update set n = c.n + excluded.n, total = c.total + excluded.total
+  insert into labelcrew.metric_counts as c (dataset_id, measure, grain, slot, a, b, bin, n, total)
+  select x.dataset_id, x.measure, g.grain, labelcrew.slot_of(g.grain, x.at), x.a, x.b, x.bin, count(*), sum(x.value)
+  from counted x cross join lateral unnest(labelcrew.grains_of(x.measure)) g (grain)
+  group by 1, 2, 3, 4, 5, 6, 7 order by 1, 2, 3, 4, 5, 6, 7
+  on conflict (dataset_id, measure, grain, slot, a, b, bin)
+    do update set n = c.n + excluded.n, total = c.total + excluded.total
 $$;
 
 -- After items went (an import was rolled back) what they had been counted for is no longer there to take out: the
@@ -180,11 +211,13 @@ begin
   where dataset_id = p_dataset and measure in ('drafts', 'confidence', 'probability', 'labels');
   perform labelcrew.count_drafts(array_agg(p.number)) from labelcrew.predictions p
   where p.dataset_id = p_dataset and labelcrew.was_taken('predictions', p.number);
-  insert into labelcrew.metric_counts (dataset_id, measure, slot, a, b, n)
-  select p_dataset, 'labels', labelcrew.slot_of(a.created_at), a.source, l.label, count(*)
+  insert into labelcrew.metric_counts as c (dataset_id, measure, grain, slot, a, b, n)
+  select p_dataset, 'labels', g.grain, labelcrew.slot_of(g.grain, a.created_at), a.source, l.label, count(*)
   from labelcrew.annotations a cross join lateral unnest(labelcrew.labels_of(a.payload)) l (label)
-  where a.dataset_id = p_dataset and a.withdrawn_at is null and labelcrew.was_taken('annotations', a.number)
-  group by 3, 4, 5;
+    cross join lateral unnest(labelcrew.grains_of('labels')) g (grain)
+  where a.dataset_id = p_dataset and not labelcrew.undo_was_taken(a) and labelcrew.was_taken('annotations', a.number)
+  group by 3, 4, 5, 6
+  on conflict (dataset_id, measure, grain, slot, a, b, bin) do update set n = c.n + excluded.n;
 end
 $$;
 
@@ -192,19 +225,22 @@ $$;
 create or replace function labelcrew.note_states() returns void
 language sql set search_path = ''
 as $$
-  insert into labelcrew.metric_counts as c (dataset_id, measure, slot, a, n, total)
-  select x.dataset_id, 'states', labelcrew.slot_of(labelcrew.now()), x.state, x.n, extract(epoch from x.changed_at)
+  insert into labelcrew.metric_counts as c (dataset_id, measure, grain, slot, a, n, total)
+  select x.dataset_id, 'states', g.grain, labelcrew.slot_of(g.grain, labelcrew.now()), x.state, x.n,
+    extract(epoch from x.changed_at)
   from (
     select i.dataset_id, i.state, sum(i.n)::bigint as n, max(i.changed_at) as changed_at
     from labelcrew.item_counts i group by 1, 2
   ) x
     join labelcrew.datasets d on d.id = x.dataset_id
+    cross join lateral unnest(labelcrew.grains_of('states')) g (grain)
     left join lateral (
       select s.total from labelcrew.metric_counts s
-      where s.dataset_id = x.dataset_id and s.measure = 'states' and s.a = x.state order by s.slot desc limit 1
+      where s.dataset_id = x.dataset_id and s.measure = 'states' and s.grain = 2 and s.a = x.state
+      order by s.slot desc limit 1
     ) before on true
   where before.total is distinct from extract(epoch from x.changed_at)::float8
-  on conflict (dataset_id, measure, slot, a, b, bin) do update set n = excluded.n, total = excluded.total
+  on conflict (dataset_id, measure, grain, slot, a, b, bin) do update set n = excluded.n, total = excluded.total
 $$;
 
 -- Counts what came since the last time, at most about `p_most` rows of each table; whoever comes while another counts

@@ -1,4 +1,4 @@
--- What watching a dataset keeps: counts by the quarter of an hour, made behind the work from tables that only grow; the
+-- What watching a dataset keeps: counts by day and quarter of an hour, made behind the work from tables that only grow; the
 -- windows in which drift is looked for and what was found; and the ways into the audit log.
 
 -- The log is read newest first, by kind, by who, by what, by when. Times become bounds of the id (list_activity).
@@ -15,15 +15,17 @@ create index predictions_number on labelcrew.predictions (number);
 create table labelcrew.metric_counts (
   dataset_id uuid not null references labelcrew.datasets (id) on delete cascade,
   measure text not null,
+  grain int not null check (grain between 0 and 2),
   slot timestamptz not null,
   a text not null default '',
   b text not null default '',
   bin int not null default 0,
   n bigint not null,
   total float8 not null default 0,
-  primary key (dataset_id, measure, slot, a, b, bin)
+  primary key (dataset_id, measure, grain, slot, a, b, bin)
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.3);
-comment on column labelcrew.metric_counts.slot is 'beginning of a quarter of an hour';
+comment on column labelcrew.metric_counts.grain is 'what the slot is: 0 all time (-infinity), 1 a day, 2 a quarter of an hour';
+comment on column labelcrew.metric_counts.slot is 'its beginning, in UTC';
 comment on column labelcrew.metric_counts.total is 'sum of what the bins are of: milliseconds, probabilities, USD';
 
 -- Up to which number the rows of a table are counted.
