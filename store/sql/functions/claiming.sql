@@ -217,16 +217,19 @@ $$;
 create or replace function labelcrew.claims_json(p_leases labelcrew.leases[]) returns jsonb
 language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan
 as $$
+declare
+  v_claims jsonb := '[]';
+  v_lease labelcrew.leases;
+  v_item jsonb;
 begin
-  return (
-    select coalesce(jsonb_agg(jsonb_build_object(
-      'lease', labelcrew.lease_json(l.lease), 'item', labelcrew.veiled_json(i, labelcrew.item_json(i, p, a))) order by l.n), '[]')
-    from (
-      select n, p_leases[n] as lease, (p_leases[n]).item_id from generate_subscripts(p_leases, 1) n
-    ) l
-      join labelcrew.items i on i.id = l.item_id
+  foreach v_lease in array p_leases loop
+    select labelcrew.veiled_json(i, labelcrew.item_json(i, p, a)) into v_item
+    from labelcrew.items i
       left join labelcrew.predictions p on p.id = i.draft_id
       left join labelcrew.annotations a on a.id = i.annotation_id
-  );
+    where i.id = v_lease.item_id;
+    v_claims := v_claims || jsonb_build_array(jsonb_build_object('lease', labelcrew.lease_json(v_lease), 'item', v_item));
+  end loop;
+  return v_claims;
 end
 $$;
