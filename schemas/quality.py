@@ -57,6 +57,14 @@ class Excerpt(World):
     payload: Payload | None
 
 
+class Person(World):
+    """Whom a conflict is about."""
+
+    id: str
+    name: str
+    email: str
+
+
 class Conflict(World):
     """Something doubtful about the labels.
 
@@ -67,6 +75,7 @@ class Conflict(World):
     dataset_id: str
     item_id: str | None
     """None when it is about a person or about two classes."""
+    person: Person | None = None
     kind: str
     severity: float = Field(ge=0, le=1)
     evidence: dict[str, Any]

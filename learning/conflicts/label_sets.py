@@ -1,6 +1,7 @@
 """Likely label errors where an item may have several classes: each class is a question of its own, yes or no.
 
-A finding about an item gathers the classes that are probably wrong there: given and not fitting, or fitting and not given. Cleanlab's multi-label scores do the same class by class (Thyagarajan, Snorrason, Northcutt & Mueller,
+A finding about an item gathers the classes that are probably wrong there: given and not fitting, or fitting and not
+given. Cleanlab's multi-label scores do the same class by class (Thyagarajan, Snorrason, Northcutt & Mueller,
 *Identifying incorrect annotations in multi-label classification data*, 2022); here each class goes through
 :func:`learning.label_errors.rank_label_errors`.
 """

@@ -135,6 +135,14 @@ class TestList:
             with pytest.raises(Invalid):
                 await page(team, **bad)
 
+    async def test_a_conflict_about_a_person_says_who(self, pg_rpc: Rpc) -> None:
+        team = await Team.of(pg_rpc)
+        somebody = await team.member()
+        row = {"kind": "implausibly_fast", "severity": 0.8, "fingerprint": "f", "evidence": {"person": somebody}}
+        await save(team, row, {**row, "fingerprint": "g", "evidence": {"person": "nobody"}})
+        people = [c["person"] and c["person"]["id"] for c in (await page(team))["conflicts"]]
+        assert sorted(people, key=str) == sorted([somebody, None], key=str)
+
     async def test_annotators_and_strangers_see_none(self, pg_rpc: Rpc) -> None:
         team, other = await Team.of(pg_rpc, items=1), await Team.of(pg_rpc)
         await save(team, finding((await team.items())[0]["id"]))

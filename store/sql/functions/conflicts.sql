@@ -56,7 +56,11 @@ as $$
     'id', (c).id, 'dataset_id', (c).dataset_id, 'item_id', (c).item_id, 'kind', (c).kind, 'severity', (c).severity,
     'evidence', (c).evidence, 'proposal', (c).proposal, 'verdict', (c).verdict, 'state', (c).state,
     'resolution', (c).resolution, 'resolved_by', (c).resolved_by, 'comment', (c).comment,
-    'created_at', (c).created_at, 'updated_at', (c).updated_at
+    'created_at', (c).created_at, 'updated_at', (c).updated_at,
+    'person', case when (c).evidence ->> 'person' ~ '^[0-9a-f-]{36}$' then (
+      select jsonb_build_object('id', u.id, 'name', u.name, 'email', u.email)
+      from labelcrew.users u where u.id = ((c).evidence ->> 'person')::uuid
+    ) end
   )
 $$;
 

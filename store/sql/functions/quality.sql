@@ -47,15 +47,22 @@ as $$
     select i.id, coalesce(a.payload, p.payload) as payload, case when a.id is null then 'draft' else 'answer' end as source,
       coalesce(a.labelset_version, p.labelset_version) as version, b.problem
     from newest n
-      join labelcrew.items i on i.dataset_id = p_dataset
-        and i.state in ('drafted', 'annotated', 'reviewed', 'verified', 'auto_accepted')
-        and (p_items is null or i.id = any (p_items))
+      cross join lateral (
+        -- One of the two is never run: an `or` would read the whole dataset for a few items.
+        select i.id, i.seq, i.text, i.state, i.annotation_id, i.draft_id from labelcrew.items i
+        where p_items is null and i.dataset_id = p_dataset
+        union all
+        select i.id, i.seq, i.text, i.state, i.annotation_id, i.draft_id
+        from unnest(p_items) w (id) join labelcrew.items i on i.id = w.id
+        where i.dataset_id = p_dataset
+      ) i
       left join labelcrew.annotations a on a.id = i.annotation_id
       left join labelcrew.predictions p on p.id = i.draft_id and a.id is null
       cross join lateral (
         select labelcrew.payload_problem(n.l, coalesce(a.payload, p.payload), length(i.text)) as problem
       ) b
-    where coalesce(a.labelset_version, p.labelset_version) < (n.l).version and b.problem is not null
+    where i.state in ('drafted', 'annotated', 'reviewed', 'verified', 'auto_accepted')
+      and coalesce(a.labelset_version, p.labelset_version) < (n.l).version and b.problem is not null
     order by a.id is null, i.seq limit least(greatest(p_limit, 1), 10000)
   ) x
 $$;

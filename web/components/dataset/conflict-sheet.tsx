@@ -53,7 +53,10 @@ function Details({ dataset, conflictId, onDone }: { dataset: Dataset; conflictId
     <div className="grid grid-cols-1 gap-6 px-5 py-5 sm:px-7">
       <header className="grid gap-2 pr-10">
         <DialogTitle>{conflictName(conflict.kind)}</DialogTitle>
-        <p className="text-sm text-pretty">{summaryOf(conflict)}</p>
+        <p className="text-sm text-pretty">
+          {conflict.person && <span className="font-medium">{conflict.person.name || conflict.person.email}: </span>}
+          {summaryOf(conflict)}
+        </p>
       </header>
       {item && (
         <section aria-label="Item" className="grid gap-2 border-t pt-5">

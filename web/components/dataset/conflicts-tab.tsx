@@ -109,6 +109,7 @@ function Row({ conflict, dataset, onOpen }: { conflict: ConflictRow; dataset: Da
             onOpen();
           }}
         >
+          {conflict.person && <span className="font-medium">{conflict.person.name || conflict.person.email}: </span>}
           {conflict.item?.text ?? summaryOf(conflict)}
         </button>
         <span className="mt-0.5 block text-[0.8125rem] text-muted-foreground">{conflictName(conflict.kind)}</span>
