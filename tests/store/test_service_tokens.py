@@ -130,6 +130,17 @@ class TestRotation:
         clock.advance(seconds=301)
         await refusal(comes_in(rpc), "unauthenticated")
 
+    async def test_expired_token_can_be_replaced_though_its_account_went_off(self, rpc: Rpc, clock: Clock) -> None:
+        team = await Team.of(rpc, labelset=False)
+        first = await make(team, ttl_seconds=600)
+        wish = {"token_hash": NEXT, "ending": "abcd", "ttl_seconds": 60}
+        second = await team.call("renew_service_token", token=first["id"], **wish)
+        clock.advance(seconds=61)
+        await team.call("delete_service_token", token=first["id"])
+        await refusal(team.call("list_members", first["user_id"]), "not-found")
+        await team.call("renew_service_token", token=second["id"], **{**wish, "token_hash": "c" * 64})
+        assert (await comes_in(rpc, "c" * 64))["user_id"] == first["user_id"]
+
     async def test_token_is_replaced_once(self, rpc: Rpc) -> None:
         team = await Team.of(rpc, labelset=False)
         made = await make(team)

