@@ -146,7 +146,8 @@ def _numbers(pattern: re.Pattern[str], prose: str) -> list[int]:
 
 def _stands(quote: str, evidence: Evidence) -> bool:
     names = [evidence.suggested, evidence.rival or "", *evidence.described.values()]
-    sources = [evidence.text, *(text for text, _ in evidence.examples), *evidence.lines.values(), *names]
+    shown = [text[:EXAMPLE_CHARACTERS] for text, _ in evidence.examples]
+    sources = [evidence.text[:ITEM_CHARACTERS], *shown, *evidence.lines.values(), *names]
     quote = quote.rstrip(" .,;:!?…").strip()
     return any(find_quote(source, quote) is not None or quote.casefold() in source.casefold() for source in sources)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,8 +10,6 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
-from jobs.chat import open_chat
-from schemas.guidance import ChatAsk
 from schemas.settings import Settings
 from store.rpc import Rpc
 from tests.api.test_hints import item_of, set_arm, taught
@@ -362,36 +359,3 @@ class TestInjection:
         for block in blocks:
             assert block.count("\n</data>") == 1
             assert "\n# system" not in block
-
-
-class TestCancelling:
-    async def test_closing_the_stream_ends_the_models_answer_and_keeps_what_was_said(
-        self, talking: House, model: StandIn
-    ) -> None:
-        from api.chatting import stream_chat
-
-        dataset = await taught(talking)
-        model.brain, model.pace = HandyBrain("word " * 4_000), 0.002
-        actor = talking.people["annotator"].id
-        settings = talking.gateway.settings
-        conversation = await open_chat(talking.rpc, settings, actor, dataset, ChatAsk(message="Talk"))
-        stream = stream_chat(talking.gateway, conversation.events()).body_iterator
-        raw = b""
-        async for part in stream:
-            raw += part if isinstance(part, bytes) else str(part).encode()
-            if raw.count(b"event: token") > 5:
-                break
-        await stream.aclose()  # type: ignore[union-attr]
-        for _ in range(100):
-            await asyncio.sleep(0.02)
-            history = (await talking.get("annotator", f"/v1/datasets/{dataset}/chat")).json()["messages"]
-            if len(history) == 2:
-                break
-        sent = model.pieces_sent
-        await asyncio.sleep(0.1)
-        assert (model.abandoned, model.pieces_sent) == (1, sent)
-        assert sent < 300
-        assert history[1]["data"]["ended"] == "cancelled"
-        assert history[1]["content"].startswith("word word")
-        effect = (await talking.get("reviewer", f"/v1/datasets/{dataset}/hints/effect")).json()
-        assert 0 < effect["cost_usd"] < 0.002

@@ -89,19 +89,6 @@ begin
 end
 $$;
 
--- Which of these items are verified items of the dataset: what a hint or an answer cites must be there when it is sent.
-create or replace function labelcrew_api.find_verified(p_actor uuid, p_dataset uuid, p_items uuid[]) returns jsonb
-language plpgsql stable security definer set search_path = ''
-as $$
-begin
-  perform labelcrew.require_role(p_actor, p_dataset);
-  return (
-    select coalesce(jsonb_agg(i.id), '[]') from labelcrew.items i
-    where i.id = any (p_items) and i.dataset_id = p_dataset and i.state = 'verified'
-  );
-end
-$$;
-
 -- How often, among the newest verified items, a draft said one class and people another: [{drafted, answered, n}].
 create or replace function labelcrew_api.count_confusions(p_actor uuid, p_dataset uuid, p_limit int default 2000)
 returns jsonb
