@@ -62,6 +62,29 @@ async def test_somebody_is_invited_joins_answers_and_is_seen(
     assert [m["name"] for m in await api.get(f"/v1/datasets/{dataset}/members")] == ["Admin"]
 
 
+async def test_who_has_an_account_signs_in_to_join(browser: Browser, served: Served, api: Api) -> None:
+    first = await api.dataset("First crew", ["yes", "no"], ["A text."])
+    second = await api.dataset("Second crew", ["yes", "no"], ["A text."])
+    links = [
+        (await api.post(f"/v1/datasets/{d}/invitations", {"email": "eve@example.org", "role": "annotator"}))["url"]
+        for d in (first, second)
+    ]
+    async with httpx.AsyncClient(base_url=served.address, timeout=30) as http:
+        body = {"token": links[0].rpartition("=")[2], "name": "Eve", "password": "correct horse battery"}
+        assert (await http.post("/v1/invitations/accept", json=body)).status_code == 200
+    context = await browser.new_context(base_url=served.address)
+    context.set_default_timeout(15_000)
+    guest = await context.new_page()
+    await guest.goto(links[1])
+    await expect(guest.get_by_text("You have an account here")).to_be_visible()
+    await expect(guest.get_by_label("Email")).to_have_value("eve@example.org")
+    await guest.get_by_label("Password").fill("correct horse battery")
+    await guest.get_by_role("button", name="Sign in").click()
+    await guest.get_by_role("button", name="Join as eve@example.org").click()
+    await expect(guest.get_by_role("heading", name="Second crew")).to_be_visible()
+    await context.close()
+
+
 async def test_invitation_is_withdrawn(page: Page, api: Api) -> None:
     dataset = await api.dataset("Withdrawn", ["yes", "no"], ["A text."])
     await api.post(f"/v1/datasets/{dataset}/invitations", {"email": "ann@example.org", "role": "admin"})
