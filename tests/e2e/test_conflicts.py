@@ -21,8 +21,14 @@ async def test_a_wrong_label_is_found_and_relabelled_with_one_click(page: Page, 
 
     await page.goto(f"/dataset?id={dataset}&tab=conflicts")
     await page.get_by_role("button", name="Scan for conflicts").click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog).to_contain_text("38 items")
+    await dialog.get_by_label("Conflicts for the language model").fill("5")
+    await expect(dialog).to_contain_text("No language model is configured")
+    await dialog.get_by_role("button", name="Start").click()
     await expect(page.get_by_role("heading", name="Quality scan")).to_be_visible()
     await expect(page.get_by_test_id("job-state")).to_have_text("Done", timeout=90_000)
+    await expect(page.get_by_role("region", name="Conflicts that stand")).to_contain_text("Neighbours say otherwise1")
     await page.get_by_role("link", name="To the dataset").click()
     await page.get_by_role("tab", name="Conflicts").click()
 

@@ -1,10 +1,10 @@
 "use client";
 
-import { useInfiniteQuery, useMutation, useQueryClient } from "@tanstack/react-query";
+import { useInfiniteQuery } from "@tanstack/react-query";
 import { ScanSearch } from "lucide-react";
-import { useRouter } from "next/navigation";
 import { useState } from "react";
 import { ConflictSheet } from "@/components/dataset/conflict-sheet";
+import { ScanDialog } from "@/components/dataset/scan-dialog";
 import { PayloadView } from "@/components/labels/payload-view";
 import { ProbabilityBar } from "@/components/labels/probability";
 import { Empty, ProblemNotice } from "@/components/shell/problem";
@@ -12,9 +12,7 @@ import { Button } from "@/components/ui/button";
 import { NativeSelect } from "@/components/ui/native-select";
 import { Skeleton } from "@/components/ui/skeleton";
 import { Table, TableBody, TableCell, TableHead, TableHeader, TableRow } from "@/components/ui/table";
-import { randomKey } from "@/lib/annotate/outbox";
-import { api, unwrap } from "@/lib/api/client";
-import { type ConflictFilters, conflictsQuery, keys } from "@/lib/api/queries";
+import { type ConflictFilters, conflictsQuery } from "@/lib/api/queries";
 import type { ConflictRow, Dataset } from "@/lib/api/types";
 import { conflictName, givenIn, proposedBy, summaryOf } from "@/lib/conflicts";
 import { count, percent } from "@/lib/format";
@@ -57,7 +55,13 @@ export function ConflictsTab({ dataset }: { dataset: Dataset }) {
             </option>
           ))}
         </NativeSelect>
-        {dataset.role === "admin" && <ScanButton dataset={dataset} />}
+        {dataset.role === "admin" && (
+          <ScanDialog dataset={dataset}>
+            <Button variant="outline" className="ml-auto" disabled={!dataset.labelset}>
+              <ScanSearch aria-hidden /> Scan for conflicts
+            </Button>
+          </ScanDialog>
+        )}
       </div>
       {page.error && <ProblemNotice error={page.error} onRetry={() => void page.refetch()} />}
       {page.isPending && <Skeleton className="h-64" />}
@@ -127,32 +131,5 @@ function Row({ conflict, dataset, onOpen }: { conflict: ConflictRow; dataset: Da
         </span>
       </TableCell>
     </TableRow>
-  );
-}
-
-function ScanButton({ dataset }: { dataset: Dataset }) {
-  const router = useRouter();
-  const queries = useQueryClient();
-  const scan = useMutation({
-    mutationFn: () =>
-      unwrap(
-        api.POST("/v1/datasets/{dataset_id}/jobs", {
-          params: { path: { dataset_id: dataset.id } },
-          // Judging by a language model may cost money: that is ordered with a budget, not by one click.
-          body: { kind: "quality_scan", params: { adjudicate: 0 }, key: randomKey() },
-        }),
-      ),
-    onSuccess: (job) => {
-      void queries.invalidateQueries({ queryKey: keys.jobs(dataset.id) });
-      router.push(`/job?id=${job.id}`);
-    },
-  });
-  return (
-    <div className="ml-auto grid gap-2">
-      <Button variant="outline" disabled={!dataset.labelset || scan.isPending} onClick={() => scan.mutate()}>
-        <ScanSearch aria-hidden /> Scan for conflicts
-      </Button>
-      {scan.error && <ProblemNotice error={scan.error} />}
-    </div>
   );
 }

@@ -6,12 +6,13 @@ import { Button } from "@/components/ui/button";
 import { Table, TableBody, TableCell, TableHead, TableHeader, TableRow } from "@/components/ui/table";
 import { rejectionsQuery } from "@/lib/api/queries";
 import type { Job, Route } from "@/lib/api/types";
+import { conflictName } from "@/lib/conflicts";
 import { count } from "@/lib/format";
 import { ROUTE_NAMES } from "@/lib/labels";
 
 /** What a job says of its outcome: rows taken and rejected, routes taken, errors met. */
 export function JobReport({ job }: { job: Job }) {
-  const { created, existing, rejected, routes, errors, notices } = job.result;
+  const { created, existing, rejected, routes, errors, notices, found } = job.result;
   const figures = { "New items": created, "There already": existing, "Not taken": rejected };
   const known = Object.entries(figures).filter((pair): pair is [string, number] => typeof pair[1] === "number");
   return (
@@ -21,6 +22,14 @@ export function JobReport({ job }: { job: Job }) {
         <Counts
           title="Who drafted"
           counts={Object.entries(routes).map(([route, times]) => [ROUTE_NAMES[route as Route] ?? route, times])}
+        />
+      )}
+      {job.kind === "quality_scan" && isCounts(found) && (
+        <Counts
+          title="Conflicts that stand"
+          counts={Object.entries(found)
+            .filter(([, times]) => times > 0)
+            .map(([kind, times]) => [conflictName(kind), times])}
         />
       )}
       {isCounts(errors) && <Counts title="Without a draft, by error" counts={Object.entries(errors)} />}

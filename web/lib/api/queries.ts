@@ -172,6 +172,21 @@ export const conflictsQuery = (dataset: string, filters: ConflictFilters) =>
     getNextPageParam: (page) => page.next_cursor ?? undefined,
   });
 
+export const scanEstimateQuery = (dataset: string, adjudicate: number) =>
+  queryOptions({
+    queryKey: ["dataset", dataset, "estimate", "quality_scan", adjudicate],
+    queryFn: ({ signal }) =>
+      unwrap(
+        api.POST("/v1/datasets/{dataset_id}/jobs/estimate", {
+          params: { path: { dataset_id: dataset } },
+          body: { kind: "quality_scan", params: { adjudicate } },
+          signal,
+        }),
+      ),
+    placeholderData: keepPreviousData,
+    gcTime: 0,
+  });
+
 export const conflictQuery = (id: string) =>
   queryOptions({
     queryKey: ["conflict", id],
