@@ -93,6 +93,11 @@ function Overview({ dataset }: { dataset: Dataset }) {
               </Button>
             </ExportDialog>
           )}
+          {dataset.role !== "annotator" && dataset.states.annotated + dataset.states.reviewed > 0 && (
+            <Button asChild variant="outline">
+              <Link href={`/review?dataset=${dataset.id}`}>Review</Link>
+            </Button>
+          )}
           <Button asChild variant={open > 0 && dataset.labelset ? "default" : "outline"}>
             <Link href={`/annotate?dataset=${dataset.id}`}>Annotate</Link>
           </Button>
