@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from learning.embedding import Embedder
 
 SPOKEN_OF = 0.55
-"""Cosine between a question and a class from which on the question is taken to speak of the class."""
+"""Cosine between a question and the name of a class from which on the question is taken to speak of the class."""
 NEARLY = 0.1
 """Classes that come so near to the best one are spoken of too."""
 MOST_CLASSES = 3
@@ -64,11 +64,11 @@ def _understand(question: str, labelset: Labelset | None, model: Any) -> tuple[l
     vector = _vector(question, model)
     if labelset is None or not labelset.active:
         return list(vector), []
-    from learning.zero_shot import class_texts
+    from learning.zero_shot import words_of
 
     keys = tuple(one.key for one in labelset.active)
-    texts = tuple(tuple(one) for one in class_texts(labelset.active))
-    return list(vector), _spoken_of(vector, keys, texts, model)
+    names = tuple(words_of(one.name) for one in labelset.active)
+    return list(vector), _spoken_of(vector, keys, names, model)
 
 
 @lru_cache(maxsize=512)
@@ -76,18 +76,14 @@ def _vector(question: str, model: Embedder) -> tuple[float, ...]:
     return tuple(float(value) for value in model.encode([question])[0])
 
 
-def _spoken_of(
-    vector: Sequence[float], keys: Sequence[str], texts: tuple[tuple[str, ...], ...], model: Any
-) -> list[str]:
+def _spoken_of(vector: Sequence[float], keys: Sequence[str], names: tuple[str, ...], model: Any) -> list[str]:
     import numpy as np
 
-    near = _classes(texts, model) @ np.asarray(vector, dtype=np.float32)
+    near = _named(names, model) @ np.asarray(vector, dtype=np.float32)
     best = np.argsort(-near, kind="stable")[:MOST_CLASSES]
     return [keys[i] for i in best if near[i] >= max(SPOKEN_OF, near[best[0]] - NEARLY)]
 
 
 @lru_cache(maxsize=64)
-def _classes(texts: tuple[tuple[str, ...], ...], model: Embedder) -> Any:
-    from learning.zero_shot import class_vectors
-
-    return class_vectors([list(one) for one in texts], model)
+def _named(names: tuple[str, ...], model: Embedder) -> Any:
+    return model.encode(list(names))

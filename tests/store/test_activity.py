@@ -77,8 +77,8 @@ async def test_span_of_time_holds_exactly_its_events(pg_rpc: Rpc, clock: Clock) 
         await team.submit(team.admin, item)
         times.append((await team.call("list_activity", subject=item))[-1]["created_at"])
     in_span = await team.call("list_activity", since=times[1], until=times[2])
-    assert [event["subject_id"] for event in in_span] == [items[1]]
-    assert [event["subject_id"] for event in await team.call("list_activity", since=times[2])] == [items[2]]
+    assert {event["subject_id"] for event in in_span} == {items[1]}
+    assert {event["subject_id"] for event in await team.call("list_activity", since=times[2])} == {items[2]}
     assert items[0] not in {event["subject_id"] for event in await team.call("list_activity", until=times[0])}
 
 
