@@ -17,12 +17,19 @@ from schemas.guidance import ChatAsk, ChatHistory
 router = resource("guidance", "/v1/datasets")
 
 ItemQuery = Annotated[Id | None, Query(description="The item that it is about; the dataset as a whole without one.")]
+EVENT = {
+    "type": "object",
+    "properties": {
+        "event": {"type": "string", "enum": ["start", "token", "tool", "notice", "proposal", "error", "done"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+}
 EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Server-sent events. `start`; then `token` {text}, `tool` {name, summary}, `notice` {text} and "
         "`proposal` (a `Proposal`) as they come; then `done` with the `ChatMessage` that is kept, after an `error` "
         "{code, detail, hint} if there was one.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"schema": EVENT}},
     }
 }
 
