@@ -2,7 +2,8 @@
 
 Vectors are those of real texts (Banking77 and medical abstracts) and of copies moved a little, so that neighbours are
 close but not equal. Recall is counted against the exact answer by numpy; times are of the whole call over a connection,
-items with their drafts and answers included. A search by words and meaning follows.
+items with their drafts and answers included; the last column is Postgres' processor time of one. A search by words and
+meaning follows.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ import psycopg
 
 from bench.learning_sets import load
 from bench.tables import Table
-from bench.world import data_folder, machine, percentile
+from bench.world import data_folder, machine, percentile, postgres_cpu_ms
 from learning.checks import Bools, Floats
 from store.embedded import EmbeddedPostgres
 from store.migrate import migrate
@@ -53,17 +55,17 @@ def run(quick: bool) -> list[Table]:
     with data_folder() as folder:
         embedded = EmbeddedPostgres(folder)
         try:
-            return asyncio.run(_measure(embedded.start(), 10_000 if quick else 100_000))
+            return asyncio.run(_measure(embedded.start(), embedded.pgdata, 10_000 if quick else 100_000))
         finally:
             embedded.stop()
 
 
-async def _measure(dsn: str, count: int) -> list[Table]:
+async def _measure(dsn: str, pgdata: Path, count: int) -> list[Table]:
     await migrate(dsn)
     rpc = await PostgresRpc.open(dsn)
     try:
         filled = await _fill(rpc, dsn, count)
-        return [await _similar(filled), await _search(filled)]
+        return [await _similar(filled, pgdata), await _search(filled, pgdata)]
     finally:
         await rpc.close()
 
@@ -130,36 +132,42 @@ def _filters(filled: Filled) -> dict[str, tuple[dict[str, Any], Callable[[], Boo
     return cases
 
 
-async def _similar(filled: Filled) -> Table:
+async def _similar(filled: Filled, pgdata: Path) -> Table:
     table = Table(
         f"Ten similar examples among {len(filled.ids):,} items, {PROBES} probes a filter",
-        ["filter", "items left", "recall@10", "fewest found", "p50 ms", "p95 ms"],
+        ["filter", "items left", "recall@10", "fewest found", "p50 ms", "p95 ms", "CPU ms"],
         note=machine(),
     )
     probes = np.random.default_rng(1).integers(len(filled.ids), size=PROBES)
     for name, (narrowed, which) in _filters(filled).items():
         left = np.flatnonzero(which())
-        found, fewest, times = 0, 10, []
+        found, fewest, times, answers = 0, 10, [], []
+        used = postgres_cpu_ms(pgdata)
         for probe in probes:
             began = time.perf_counter()
-            similar = await filled.rpc.call(
-                "similar_items", actor=filled.admin, item=filled.ids[probe], limit=10, filter=narrowed
+            answers.append(
+                await filled.rpc.call(
+                    "similar_items", actor=filled.admin, item=filled.ids[probe], limit=10, filter=narrowed
+                )
             )
             times.append((time.perf_counter() - began) * 1000)
+        used = (postgres_cpu_ms(pgdata) - used) / PROBES
+        for probe, similar in zip(probes, answers, strict=True):
             others = left[left != probe]
             near = filled.vectors[others] @ filled.vectors[probe]
             best = near[np.argpartition(-near, min(10, len(near) - 1))[:10]].min()
             place = {filled.ids[i] for i in others[near >= best - 1e-4]}
             found += min(10, sum(one["item"]["id"] in place for one in similar))
             fewest = min(fewest, len(similar))
-        table.add(name, len(left), found / (10 * PROBES), fewest, percentile(times, 0.5), percentile(times, 0.95))
+        recall = found / (10 * PROBES)
+        table.add(name, len(left), recall, fewest, percentile(times, 0.5), percentile(times, 0.95), used)
     return table
 
 
-async def _search(filled: Filled) -> Table:
+async def _search(filled: Filled, pgdata: Path) -> Table:
     table = Table(
         f"Search among {len(filled.ids):,} items: words and meaning, fused; the question is embedded before",
-        ["question", "p50 ms", "p95 ms"],
+        ["question", "p50 ms", "p95 ms", "CPU ms"],
     )
     questions = {
         "a rare word": lambda k: f"order {k * 37}",
@@ -168,6 +176,7 @@ async def _search(filled: Filled) -> Table:
     }
     for name, question in questions.items():
         times = []
+        used = postgres_cpu_ms(pgdata)
         for k in range(60):
             began = time.perf_counter()
             await filled.rpc.call(
@@ -175,5 +184,6 @@ async def _search(filled: Filled) -> Table:
                 vector=filled.vectors[k * 31].tolist(), limit=20,
             )  # fmt: skip
             times.append((time.perf_counter() - began) * 1000)
-        table.add(name, percentile(times, 0.5), percentile(times, 0.95))
+        used = (postgres_cpu_ms(pgdata) - used) / 60
+        table.add(name, percentile(times, 0.5), percentile(times, 0.95), used)
     return table
