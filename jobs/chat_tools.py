@@ -13,6 +13,7 @@ from typing import Any
 
 from crews.guidance import Found, Tool
 from jobs.hints import findings_for, hint_for, passages_for
+from jobs.search import search
 from jobs.vectors import embed_texts
 from learning.passages import rank_passages
 from schemas.errors import LabelCrewError, error_of
@@ -164,16 +165,10 @@ async def similar_items(desk: Desk, item: str) -> Found:
 
 
 async def search_items(desk: Desk, query: str) -> Found:
-    """Items that have the words, then items that mean the like."""
-    query = _text(query)[:500]
-    items: dict[str, dict[str, Any]] = {}
-    if query:
-        page = await desk.ask("list_items", q=query, limit=SHOWN)
-        items.update({item["id"]: item for item in page["items"]})
-        vector = (await embed_texts([query]))[0].astype(float).round(5).tolist()
-        for near in await desk.ask("nearest_items", vector=vector, limit=SHOWN):
-            items.setdefault(near["item"]["id"], near["item"])
-    kept = list(items.values())[: 2 * SHOWN]
+    """Items by words, meaning and the classes that are named, in one ranking."""
+    query = _text(query).strip()[:500]
+    hits = (await search(desk.rpc, desk.actor, desk.id, q=query, limit=2 * SHOWN))["hits"] if query else []
+    kept = [hit["item"] for hit in hits]
     rows = [desk.shown(item, labels=desk.may("reviewer")) for item in kept]
     return desk.found(kept, {"items": rows}, f"found {len(rows)} items")
 

@@ -102,6 +102,7 @@ class DatasetSettings(BaseModel):
     model: str | None = None
     """The model that drafts here; None means the server's default."""
     budget_usd: float | None = Field(default=None, ge=0)
+    """What hints and chat may cost here in all; jobs have budgets of their own."""
 
 
 class StateCounts(World):
