@@ -21,7 +21,7 @@ from schemas.metrics import (
     DatasetMetrics,
     Difference,
     DriftNow,
-    HintEffect,
+    HintMetrics,
     Histogram,
     LabelPoint,
     MetricsSpan,
@@ -267,7 +267,7 @@ def _conflicts(rows: Iterable[Sequence[Any]]) -> list[ConflictCount]:
     return [ConflictCount.model_validate({"kind": kind, **counts}) for kind, counts in sorted(of.items())]
 
 
-def _hints(shown: Sequence[Sequence[Any]], judged: Sequence[Sequence[Any]], decided: Mapping[str, Raw]) -> HintEffect:
+def _hints(shown: Sequence[Sequence[Any]], judged: Sequence[Sequence[Any]], decided: Mapping[str, Raw]) -> HintMetrics:
     arms, kept = [], {}
     for name in SHOWN:
         bins, answers, timed, total = _times((at, n, ms) for arm, at, n, ms in shown if arm == name)
@@ -295,7 +295,7 @@ def _hints(shown: Sequence[Sequence[Any]], judged: Sequence[Sequence[Any]], deci
     right = {name: (decided.get(name, {}).get("right", 0), decided.get(name, {}).get("judged", 0)) for name in SHOWN}
     unhinted = (right["blind"][0] + right["plain"][0], right["blind"][1] + right["plain"][1])
     helped = _difference(right["hinted"], unhinted)
-    return HintEffect(arms=arms, pull=pull, help=helped, note=_in_words(pull, helped))
+    return HintMetrics(arms=arms, pull=pull, help=helped, note=_in_words(pull, helped))
 
 
 def _difference(one: tuple[int, int], other: tuple[int, int]) -> Difference | None:

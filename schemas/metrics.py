@@ -164,7 +164,7 @@ class Arm(World):
     """The share of those that the answer followed."""
 
 
-class HintEffect(World):
+class HintMetrics(World):
     """What drafts and hints do. ``pull``: by how much more often answers say what the draft says when it was in sight.
     ``help``: by how much more often they are right with a hint than without any sight of one."""
 
@@ -207,5 +207,5 @@ class DatasetMetrics(LearningMetrics):
     labels_over_time: list[LabelPoint]
     states_over_time: list[StatePoint]
     conflicts: list[ConflictCount]
-    hints: HintEffect
+    hints: HintMetrics
     drift: DriftNow | None
