@@ -46,7 +46,14 @@ class Sandbox:
             lease = http.post(f"/v1/datasets/{dataset}/claim", json={"count": 1}).json()["claims"][0]["lease"]["id"]
             job = http.post(f"/v1/datasets/{dataset}/jobs", json={"kind": "embed"}).json()["id"]
             http.post(f"/v1/jobs/{job}/cancel")
-        self.ids = {"dataset_id": dataset, "item_id": item, "lease_id": lease, "job_id": job}
+            guest = {"email": "guest@example.org", "role": "annotator"}
+            invitation = http.post(f"/v1/datasets/{dataset}/invitations", json=guest).json()["id"]
+            service = {"name": "script", "role": "annotator", "scopes": ["read"]}
+            made = http.post(f"/v1/datasets/{dataset}/tokens", json=service).json()["id"]
+        self.ids = {
+            "dataset_id": dataset, "item_id": item, "lease_id": lease, "job_id": job, "invitation_id": invitation,
+            "token_id": made,
+        }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
