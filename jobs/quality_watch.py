@@ -23,7 +23,7 @@ from store.rpc import Rpc
 log = structlog.get_logger("quality")
 
 LOCAL_KINDS = ["near_duplicates", "neighbour_disagreement", "schema_violation"]
-MOST = 200
+MOST = 100
 """Items a turn. After an import of many answers only the newest are looked at: the rest is for the quality scan."""
 LEAST_PAUSE_S = 3.0
 PAUSE_FACTOR = 6.0
@@ -74,7 +74,8 @@ async def scan_changes(
         violations = await rpc.call("list_violations", dataset=dataset, items=ids)
         rows = _look(changed, Labelset.model_validate(labelset), violations)
         saved = await rpc.call("save_findings", dataset=dataset, kinds=LOCAL_KINDS, rows=rows, items=ids)
-        done |= {"opened": saved["opened"], "gone": saved["gone"]}
+        outdated = await rpc.call("close_outdated", dataset=dataset, items=ids)
+        done |= {"opened": saved["opened"], "gone": saved["gone"] + outdated}
     await rpc.call("mark_scanned", dataset=dataset, seen_at=until)
     return done
 

@@ -83,6 +83,16 @@ class TestLife:
         assert (await save(team, kinds=["label_error"], complete=False))["gone"] == 0
         assert (await save(team, kinds=["label_error"], still=[one]))["gone"] == 0
 
+    async def test_a_doubt_about_a_label_that_the_item_no_longer_has_is_gone(self, pg_rpc: Rpc) -> None:
+        team = await Team.of(pg_rpc)
+        one, two = await team.add("a", "b", annotation={"labels": ["good"]})
+        given = {"given": {"labels": ["good"]}}
+        await save(team, finding(one, **given), finding(two, **given), finding(one, "annotators_disagree", **given))
+        await team.submit(team.admin, one, "bad")
+        assert await pg_rpc.call("close_outdated", dataset=team.dataset, items=[one, two]) == 1
+        left = {(c["item_id"], c["kind"]) for c in (await page(team))["conflicts"]}
+        assert left == {(two, "label_error"), (one, "annotators_disagree")}
+
     async def test_an_item_has_one_conflict_of_a_kind_whoever_opened_it(self, pg_rpc: Rpc, clean_dsn: str) -> None:
         team = await Team.of(pg_rpc, items=1)
         [item] = [i["id"] for i in await team.items()]

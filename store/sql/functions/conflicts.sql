@@ -298,6 +298,36 @@ begin
 end
 $$;
 
+-- Closes, as `gone`, open conflicts about these items that doubt a label which they no longer have, whichever instrument
+-- opened them. Returns how many. For workers.
+create or replace function labelcrew_api.close_outdated(p_dataset uuid, p_items uuid[]) returns jsonb
+language plpgsql security definer set search_path = ''
+as $$
+declare
+  v_now timestamptz := labelcrew.now();
+  v_count int;
+begin
+  with gone as (
+    update labelcrew.conflicts c
+    set state = 'resolved', resolution = 'gone', resolved_by = null, updated_at = v_now
+    from labelcrew.items i
+      left join labelcrew.annotations a on a.id = i.annotation_id
+      left join labelcrew.predictions p on p.id = i.draft_id
+    where c.dataset_id = p_dataset and c.item_id = any (p_items) and i.id = c.item_id and c.state = 'open'
+      and c.kind in ('label_error', 'model_disagrees', 'span_boundary', 'schema_violation')
+      and c.evidence -> 'given' is distinct from coalesce(a.payload, p.payload)
+    returning c.id, c.kind, c.item_id
+  ), told as (
+    insert into labelcrew.events (dataset_id, kind, subject_id, data, created_at)
+    select p_dataset, 'conflict_resolved', g.id,
+      jsonb_build_object('kind', g.kind, 'item', g.item_id, 'resolution', 'gone'), v_now
+    from gone g
+  )
+  select count(*) into v_count from gone;
+  return to_jsonb(v_count);
+end
+$$;
+
 -- The worst open conflicts about single items that the QA agent has not judged as they stand. For workers.
 create or replace function labelcrew_api.list_unjudged(p_dataset uuid, p_limit int default 20, p_min_severity float8 default 0)
 returns jsonb
