@@ -86,7 +86,7 @@ class TestLife:
     async def test_a_doubt_about_a_label_that_the_item_no_longer_has_is_gone(self, pg_rpc: Rpc) -> None:
         team = await Team.of(pg_rpc)
         one, two = await team.add("a", "b", annotation={"labels": ["good"]})
-        given = {"given": {"labels": ["good"]}}
+        given: dict[str, Any] = {"given": {"labels": ["good"]}}
         await save(team, finding(one, **given), finding(two, **given), finding(one, "annotators_disagree", **given))
         await team.submit(team.admin, one, "bad")
         assert await pg_rpc.call("close_outdated", dataset=team.dataset, items=[one, two]) == 1
