@@ -84,7 +84,7 @@ class TestUpdate:
         changed = (await house.patch("admin", f"/v1/datasets/{dataset}", changes)).json()
         assert changed["guidelines"] == "new"
         assert changed["name"] == "Reviews"
-        assert changed["settings"] == {"overlap": 2, "lease_seconds": 60, "model": None}
+        assert changed["settings"] == {"overlap": 2, "lease_seconds": 60, "model": None, "blind_share": 0}
 
 
 class TestDelete:

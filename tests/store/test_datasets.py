@@ -50,7 +50,7 @@ async def test_patch_changes_what_it_names_and_keeps_the_rest(rpc: Rpc) -> None:
     team = await Team.of(rpc, overlap=2, model="m")
     changed = await team.call("update_dataset", patch={"guidelines": "new", "settings": {"overlap": 3}})
     assert changed["guidelines"] == "new"
-    assert changed["settings"] == {"overlap": 3, "model": "m"}
+    assert changed["settings"] == {"overlap": 3, "model": "m", "blind_share": 0}
     await refusal(team.call("update_dataset", patch={"owner_id": team.admin}), "invalid")
 
 

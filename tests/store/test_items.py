@@ -330,7 +330,8 @@ async def test_history_tells_everything_newest_first(rpc: Rpc) -> None:
         (2, True, ["bad"]), (1, False, ["good"]),
     ]  # fmt: skip
     assert [p["error"] is None for p in history["predictions"]] == [True, False]
-    assert [e["kind"] for e in history["events"]] == ["item_submitted"] * 2 + ["predictions_saved"] * 2
+    kinds = ["item_verified", "item_submitted"] * 2 + ["predictions_saved"] * 2
+    assert [e["kind"] for e in history["events"]] == kinds
 
 
 async def test_annotator_does_not_see_what_others_answered_until_it_is_decided(rpc: Rpc) -> None:
