@@ -26,9 +26,29 @@ begin
 end
 $$;
 
--- All that a hint is made of. `p_vector` is the item's vector where none is stored yet (384 numbers). Texts of neighbours
--- are cut: a hint shows a few lines of each. Items with a known answer are nobody's example: somebody may be tried with
--- them. Raises `blind-item`.
+-- Verified items with their vectors, nearest first. Texts are cut: a hint shows a few lines of each. Items with a known
+-- answer are nobody's example: somebody may be tried with them. Made to look rows up one by one: for two dozen rows the
+-- planner would otherwise read whole tables.
+create or replace function labelcrew.neighbours_json(p_ids uuid[], p_distances float8[]) returns jsonb
+language plpgsql stable
+set search_path = '' set enable_hashjoin = off set enable_mergejoin = off set plan_cache_mode = force_generic_plan
+as $$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'id', i.id, 'seq', i.seq, 'external_id', i.external_id, 'text', left(i.text, 2000), 'payload', a.payload,
+      'similarity', 1 - u.distance, 'vector', labelcrew.vector_base64(e.vector)
+    ) order by u.n), '[]')
+    from unnest(p_ids, p_distances) with ordinality u (id, distance, n)
+      join labelcrew.items i on i.id = u.id and i.gold_payload is null
+      join labelcrew.annotations a on a.id = i.annotation_id
+      join labelcrew.embeddings e on e.item_id = i.id
+  );
+end
+$$;
+
+-- All that a hint is made of. `p_vector` is the item's vector where none is stored yet (384 numbers). Raises
+-- `blind-item`.
 create or replace function labelcrew_api.get_hint_basis(
   p_actor uuid, p_item uuid, p_vector jsonb default null, p_limit int default 24
 ) returns jsonb
@@ -39,7 +59,8 @@ declare
   v_item labelcrew.items;
   v_of labelcrew.datasets;
   v_vector @extensions@.halfvec(384);
-  v_near jsonb := '[]';
+  v_ids uuid[];
+  v_distances float8[];
 begin
   select * into v_item from labelcrew.items where id = p_item;
   perform labelcrew.refuse_blind(v_item);
@@ -52,7 +73,8 @@ begin
     v_vector := p_vector::text::@extensions@.halfvec(384);
   end if;
   if v_vector is not null then
-    v_near := labelcrew.nearest(v_dataset, v_vector, p_limit, true, p_item);
+    select n.o_ids, n.o_distances into v_ids, v_distances
+    from labelcrew.nearest_ids(v_dataset, v_vector, least(greatest(p_limit, 1), 200), '{"states": ["verified"]}', p_item) n;
   end if;
   return jsonb_build_object(
     'item', jsonb_build_object('id', v_item.id, 'seq', v_item.seq, 'text', v_item.text, 'state', v_item.state),
@@ -73,18 +95,7 @@ begin
     'verified', coalesce((
       select sum(n) from labelcrew.item_counts where dataset_id = v_dataset and state = 'verified'
     ), 0),
-    'neighbours', (
-      select coalesce(jsonb_agg(jsonb_build_object(
-        'id', n.near -> 'item' ->> 'id', 'seq', n.near -> 'item' -> 'seq',
-        'external_id', n.near -> 'item' -> 'external_id', 'text', left(n.near -> 'item' ->> 'text', 2000),
-        'payload', n.near -> 'item' -> 'annotation' -> 'payload', 'similarity', n.near -> 'similarity',
-        'vector', labelcrew.vector_base64(e.vector)
-      ) order by n.place), '[]')
-      from jsonb_array_elements(v_near) with ordinality n (near, place)
-        join labelcrew.embeddings e on e.item_id = (n.near -> 'item' ->> 'id')::uuid
-        join labelcrew.items i on i.id = e.item_id and i.gold_payload is null
-      where n.near -> 'item' -> 'annotation' -> 'payload' is not null
-    )
+    'neighbours', labelcrew.neighbours_json(v_ids, v_distances)
   );
 end
 $$;
