@@ -4,7 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Download, FileUp, Sparkles } from "lucide-react";
 import Link from "next/link";
 import { useSearchParams } from "next/navigation";
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 import { ConflictsTab } from "@/components/dataset/conflicts-tab";
 import { ExportDialog } from "@/components/dataset/export-dialog";
 import { GuidelinesTab } from "@/components/dataset/guidelines-tab";
@@ -37,6 +37,9 @@ export function DatasetPage() {
     </Page>
   );
 }
+
+// Charts are a third of a megabyte that only those who look at them should wait for.
+const MetricsTab = lazy(() => import("@/components/metrics/metrics-tab"));
 
 const KINDS = {
   classification: "classification",
@@ -124,6 +127,7 @@ function Overview({ dataset }: { dataset: Dataset }) {
           <TabsTrigger value="labels">Labels</TabsTrigger>
           <TabsTrigger value="guidelines">Guidelines</TabsTrigger>
           {dataset.role !== "annotator" && <TabsTrigger value="conflicts">Conflicts</TabsTrigger>}
+          <TabsTrigger value="metrics">Metrics</TabsTrigger>
           <TabsTrigger value="people">People</TabsTrigger>
           <TabsTrigger value="jobs">Jobs{running.length > 0 && ` (${running.length} running)`}</TabsTrigger>
         </TabsList>
@@ -141,6 +145,11 @@ function Overview({ dataset }: { dataset: Dataset }) {
             <ConflictsTab dataset={dataset} />
           </TabsContent>
         )}
+        <TabsContent value="metrics">
+          <Suspense fallback={<Skeleton className="h-64" />}>
+            <MetricsTab dataset={dataset} />
+          </Suspense>
+        </TabsContent>
         <TabsContent value="people">
           <PeopleTab dataset={dataset} />
         </TabsContent>
