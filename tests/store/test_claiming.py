@@ -11,14 +11,8 @@ from schemas.payloads import Classification
 from schemas.world import Claim, Submitted
 from store.rpc import Rpc
 from tests.support.database import Clock
-from tests.support.queue_truth import contradictions
+from tests.support.queue_truth import consistent
 from tests.support.teams import Team, draft, refusal
-
-
-def consistent(dsn: str) -> bool:
-    with psycopg.connect(dsn) as connection:
-        assert contradictions(connection) == []
-    return True
 
 
 def skilled(dsn: str, user: str, *skills: str) -> None:

@@ -14,16 +14,8 @@ from schemas.world import Claim, Item, Lease, Submitted
 from store.rpc import Rpc
 from tests.support.database import Clock
 from tests.support.people import new_user
-from tests.support.queue_truth import contradictions
+from tests.support.queue_truth import consistent, contradictions
 from tests.support.teams import Team, draft, refusal
-
-
-def consistent(dsn: str) -> bool:
-    """Whether the tables agree with each other."""
-    with psycopg.connect(dsn) as connection:
-        assert contradictions(connection) == []
-    return True
-
 
 # Claiming
 
@@ -463,7 +455,12 @@ async def test_returned_item_is_answered_anew_and_keeps_its_history(rpc: Rpc) ->
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [("new", "auto_accepted"), ("verified", "skipped_not_a_state"), ("skipped", "auto_accepted"), ("returned", "drafted")],
+    [
+        ("new", "auto_accepted"),
+        ("verified", "skipped_not_a_state"),
+        ("skipped", "auto_accepted"),
+        ("returned", "drafted"),
+    ],
 )
 async def test_table_refuses_an_illegal_transition_by_itself(
     pg_rpc: Rpc, database_dsn: str, before: str, after: str

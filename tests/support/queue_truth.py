@@ -117,3 +117,10 @@ _ALL = " union all ".join(
 def contradictions(connection: psycopg.Connection) -> list[str]:
     """The sentences above that are true; there should be none."""
     return [str(what) for (what,) in connection.execute(_ALL.encode(), prepare=True).fetchall()]
+
+
+def consistent(dsn: str) -> bool:
+    """Whether the tables agree with each other: fails with the sentences that are true, else is true."""
+    with psycopg.connect(dsn) as connection:
+        assert contradictions(connection) == []
+    return True
