@@ -312,12 +312,12 @@ class TestWhatEventsSay:
             ({"role": "reviewer"}, {"role": None}),
         ]
 
-    async def test_answer_is_told_with_the_states_of_its_item(self, rpc: Rpc) -> None:
+    async def test_verified_item_is_told_with_its_states(self, rpc: Rpc) -> None:
         team = await Team.of(rpc, items=1)
         annotator = await team.member()
         [claim] = await team.claim(annotator)
         done = await team.submit(annotator, claim)
-        event = [e for e in await team.call("list_events") if e["kind"] == "item_submitted"][-1]
+        event = [e for e in await team.call("list_events") if e["kind"] == "item_verified"][-1]
         assert event["before"] == {"state": "new", "annotation_id": None}
         assert event["after"] == {"state": "verified", "annotation_id": done["annotation"]["id"]}
 

@@ -1,16 +1,19 @@
 -- The ledger: moving money between accounts, and keeping the holds in step with the work that they pay for.
 -- Migration 0013 has the picture; docs/decisions/pay-follows-the-work.md says why it is so.
 
--- What an account holds: the balance after its last entry.
+-- What an account holds: the balance after its last entry. This and the next ones are in plpgsql, which keeps their plans:
+-- they run while the wallet is locked.
 create or replace function labelcrew.account_balance(p_dataset uuid, p_account text, p_user uuid default null) returns bigint
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
-  select coalesce((
+begin
+  return coalesce((
     select e.balance from labelcrew.ledger_entries e
     where e.dataset_id = p_dataset and e.account = p_account
       and e.user_id = coalesce(p_user, '00000000-0000-0000-0000-000000000000')
     order by e.id desc limit 1
-  ), 0)
+  ), 0);
+end
 $$;
 
 -- All that a person has earned in a dataset, paid out or not, in minor units; null where nothing is paid.
@@ -45,26 +48,41 @@ $$;
 
 -- The wallet, locked until the end of the transaction; null for a dataset that pays nothing.
 create or replace function labelcrew.lock_wallet(p_dataset uuid) returns labelcrew.wallets
-language sql volatile set search_path = ''
-as $$ select w.* from labelcrew.wallets w where w.dataset_id = p_dataset for no key update $$;
+language plpgsql volatile set search_path = ''
+as $$
+declare
+  v_wallet labelcrew.wallets;
+begin
+  select * into v_wallet from labelcrew.wallets w where w.dataset_id = p_dataset for no key update;
+  return v_wallet;
+end
+$$;
 
 -- The price of work at a level that was in force at `p_at`; the task's own before the general one.
 create or replace function labelcrew.price_at(p_dataset uuid, p_task text, p_level int, p_at timestamptz)
 returns labelcrew.prices
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
-  select p.* from labelcrew.prices p
+declare
+  v_price labelcrew.prices;
+begin
+  select * into v_price from labelcrew.prices p
   where p.dataset_id = p_dataset and p.level = p_level and (p.task is null or p.task = p_task)
     and p.created_at <= p_at and (p.ended_at is null or p.ended_at > p_at)
-  order by p.task nulls last, p.id desc limit 1
+  order by p.task nulls last, p.id desc limit 1;
+  return v_price;
+end
 $$;
 
 -- The work on an item that stands, a row a person and level: answers that people gave and that nobody rejected, reviews
 -- that were not taken back, answers to an item whose answer is known. `final`: it counts whatever becomes of the item.
 create or replace function labelcrew.standing_work(p_item uuid)
 returns table (user_id uuid, level int, labelset_version int, lead_time_ms int, done_at timestamptz, final bool)
-language sql stable set search_path = ''
+language plpgsql stable set search_path = ''
 as $$
+#variable_conflict use_column
+begin
+  return query
   select distinct on (w.user_id, w.level) w.*
   from (
     select a.user_id, a.level, a.labelset_version, a.lead_time_ms, a.created_at, false
@@ -81,7 +99,8 @@ as $$
     select g.user_id, 1, g.labelset_version, g.lead_time_ms, g.created_at, true
     from labelcrew.gold_answers g where g.item_id = p_item and g.withdrawn_at is null
   ) w (user_id, level, labelset_version, lead_time_ms, done_at, final)
-  order by w.user_id, w.level, w.final desc, w.done_at
+  order by w.user_id, w.level, w.final desc, w.done_at;
+end
 $$;
 
 -- What a piece of work earns: the price of the moment when the item was handed out, so that a change of prices touches
@@ -118,7 +137,7 @@ end
 $$;
 
 -- Brings the holds of an item in step with the work that stands on it. Called at the end of every transaction that
--- touched either; doing it again changes nothing. What was paid out is final.
+-- touched either; doing it again changes nothing. What was paid out is final, and so is what an admin decided.
 create or replace function labelcrew.settle_pay(p_dataset uuid, p_item uuid) returns void
 language plpgsql set search_path = ''
 as $$
@@ -126,58 +145,67 @@ declare
   v_wallet labelcrew.wallets := labelcrew.lock_wallet(p_dataset);
   v_verified bool;
   v_hold labelcrew.holds;
-  v_work record;
-  v_wage record;
+  v_row record;
   v_freed bool := false;
 begin
   if v_wallet.dataset_id is null then
     return;
   end if;
   select i.state = 'verified' into v_verified from labelcrew.items i where i.id = p_item;
-  for v_hold in
-    select h.* from labelcrew.holds h
-    where h.item_id = p_item and h.state in ('waiting', 'held', 'released') and h.decided is null and not exists (
-      select from labelcrew.standing_work(p_item) s where s.user_id = h.user_id and s.level = h.level
-    )
-    order by h.number
+  for v_row in
+    select h.hold, s.*, coalesce(v_verified, false) or coalesce(s.final, false) as earned
+    from (
+      select x as hold, x.user_id, x.level from labelcrew.holds x
+      where x.item_id = p_item and (x.state <> 'refunded' or x.decided = 'refund')
+    ) h full join labelcrew.standing_work(p_item) s on s.user_id = h.user_id and s.level = h.level
+    order by s.done_at nulls first, (h.hold).number
   loop
-    perform labelcrew.move_hold(v_hold, 'refunded');
-    v_freed := true;
-  end loop;
-  for v_work in
-    select s.*, h.id as hold_id, h.state, h.decided
-    from labelcrew.standing_work(p_item) s left join labelcrew.holds h
-      on h.item_id = p_item and h.user_id = s.user_id and h.level = s.level and h.state <> 'refunded'
-    where not exists (
-      select from labelcrew.holds d
-      where d.item_id = p_item and d.user_id = s.user_id and d.level = s.level and d.decided = 'refund'
-    )
-    order by s.done_at
-  loop
-    if v_work.hold_id is null then
-      v_wage := labelcrew.wage_of(p_dataset, p_item, v_work.user_id, v_work.level, v_work.labelset_version,
-        v_work.lead_time_ms, v_work.done_at);
-      continue when v_wage.amount <= 0;
-      insert into labelcrew.holds (dataset_id, item_id, user_id, level, price_id, amount, seconds, state)
-      values (p_dataset, p_item, v_work.user_id, v_work.level, v_wage.price_id, v_wage.amount, v_wage.seconds, 'waiting')
-      returning * into v_hold;
-      if not exists (
-        select from labelcrew.holds w where w.dataset_id = p_dataset and w.state = 'waiting' and w.number < v_hold.number
-      ) and labelcrew.account_balance(p_dataset, 'escrow') >= v_hold.amount then
-        v_hold := labelcrew.move_hold(v_hold, 'held');
-      end if;
-    else
-      select * into v_hold from labelcrew.holds h where h.id = v_work.hold_id;
+    v_hold := v_row.hold;
+    continue when v_hold.decided is not null or v_hold.state = 'paid';
+    if v_row.user_id is null then
+      perform labelcrew.move_hold(v_hold, 'refunded');
+      v_freed := true;
+      continue;
     end if;
-    if v_hold.decided is null and v_hold.state = 'held' and (v_verified or v_work.final) then
+    if v_hold.id is null then
+      v_hold := labelcrew.make_hold(p_dataset, p_item, v_row.user_id, v_row.level, v_row.labelset_version,
+        v_row.lead_time_ms, v_row.done_at);
+    end if;
+    if v_hold.state = 'held' and v_row.earned then
       perform labelcrew.move_hold(v_hold, 'released');
-    elsif v_hold.decided is null and v_hold.state = 'released' and not (coalesce(v_verified, false) or v_work.final) then
+    elsif v_hold.state = 'released' and not v_row.earned then
       perform labelcrew.move_hold(v_hold, 'held');
     end if;
   end loop;
   if v_freed then
     perform labelcrew.fund_waiting(p_dataset);
   end if;
+end
+$$;
+
+-- The hold for a new piece of work; null when it earns nothing. It waits when others do, or when the escrow is short.
+create or replace function labelcrew.make_hold(
+  p_dataset uuid, p_item uuid, p_user uuid, p_level int, p_version int, p_lead_ms int, p_done_at timestamptz
+) returns labelcrew.holds
+language plpgsql set search_path = ''
+as $$
+declare
+  v_wage record;
+  v_hold labelcrew.holds;
+begin
+  v_wage := labelcrew.wage_of(p_dataset, p_item, p_user, p_level, p_version, p_lead_ms, p_done_at);
+  if v_wage.amount <= 0 then
+    return null;
+  end if;
+  insert into labelcrew.holds (dataset_id, item_id, user_id, level, price_id, amount, seconds, state)
+  values (p_dataset, p_item, p_user, p_level, v_wage.price_id, v_wage.amount, v_wage.seconds, 'waiting')
+  returning * into v_hold;
+  if not exists (
+    select from labelcrew.holds w where w.dataset_id = p_dataset and w.state = 'waiting' and w.number < v_hold.number
+  ) and labelcrew.account_balance(p_dataset, 'escrow') >= v_hold.amount then
+    v_hold := labelcrew.move_hold(v_hold, 'held');
+  end if;
+  return v_hold;
 end
 $$;
 
