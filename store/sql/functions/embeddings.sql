@@ -200,10 +200,11 @@ end
 $$;
 
 -- Through the HNSW index, which is what remains when nothing may be sorted. The filter is asked of one item after the
--- other: an `exists` might be turned into a hash of all that pass. Twice as many as asked for are taken, because the
--- index goes on looking in a relaxed order.
+-- other: an `exists` might be turned into a hash of all that pass. The first `p_look` neighbours should hold enough that
+-- pass; going on after them takes longer and, in a relaxed order, misses more. A few more than asked for are taken for
+-- that order's sake.
 create or replace function labelcrew.nearest_by_index(
-  p_dataset uuid, p_vector @extensions@.halfvec, p_limit int, p_filter jsonb, p_except uuid,
+  p_dataset uuid, p_vector @extensions@.halfvec, p_limit int, p_filter jsonb, p_except uuid, p_look int default 100,
   out o_ids uuid[], out o_distances float8[]
 )
 language plpgsql set search_path = '' set enable_sort = off
@@ -211,7 +212,7 @@ as $$
 declare
   v_more text := labelcrew.filter_conditions(p_filter);
 begin
-  perform set_config('hnsw.ef_search', '100', true), set_config('hnsw.iterative_scan', 'relaxed_order', true);
+  perform set_config('hnsw.ef_search', p_look::text, true), set_config('hnsw.iterative_scan', 'relaxed_order', true);
   execute
     'select array_agg(f.id order by f.distance), array_agg(f.distance order by f.distance)
      from (
@@ -224,7 +225,7 @@ begin
   into o_ids, o_distances
   using p_dataset, labelcrew.texts_of(p_filter, 'states'), p_filter ->> 'label', labelcrew.texts_of(p_filter, 'sources'),
     (p_filter ->> 'annotator')::uuid, (p_filter ->> 'since')::timestamptz, (p_filter ->> 'until')::timestamptz,
-    p_vector, p_except, 2 * p_limit;
+    p_vector, p_except, p_limit + 5;
   o_ids := o_ids[:p_limit];
   o_distances := o_distances[:p_limit];
 end
@@ -244,14 +245,18 @@ declare
   v_few int;
   v_part text;
   v_n int;
+  v_look float8;
 begin
   select greatest(reltuples, 1) into v_all from pg_class where oid = to_regclass('labelcrew.embeddings_near');
   v_few := case when v_all is null then 1000000000 else greatest(1500, sqrt(80 * v_all)) end;
   select n.o_part, n.o_n into v_part, v_n
-  from labelcrew.narrowest(p_dataset, p_filter, least(v_few, 100000)) n;
+  from labelcrew.narrowest(p_dataset, p_filter, least(4 * v_few::bigint, 100000)::int) n;
   if v_n > v_few then
+    -- Where several things narrow, fewer pass than its narrowest part says.
+    v_look := 1.6 * p_limit * v_all / v_n * case when (select count(*) from jsonb_object_keys(p_filter)) > 1 then 2 else 1 end;
     select n.o_ids, n.o_distances into o_ids, o_distances
-    from labelcrew.nearest_by_index(p_dataset, p_vector, p_limit, p_filter, p_except) n;
+    from labelcrew.nearest_by_index(p_dataset, p_vector, p_limit, p_filter, p_except,
+      least(greatest(v_look, 100), 800)::int) n;
   end if;
   if coalesce(cardinality(o_ids), 0) < p_limit then
     select n.o_ids, n.o_distances into o_ids, o_distances
