@@ -13,7 +13,9 @@ from store.rpc import Rpc
 class Allowance:
     """What one person spends in one dataset. Implements the client's ``Spend`` protocol."""
 
-    def __init__(self, rpc: Rpc, actor: str, dataset: str) -> None:
+    def __init__(self, rpc: Rpc, actor: str, dataset: str, *, limited: bool) -> None:
+        """``limited``: whether there is a budget; without one nothing needs to be set aside."""
+        self._limited = limited
         self._rpc = rpc
         self._actor = actor
         self._dataset = dataset
@@ -21,6 +23,8 @@ class Allowance:
 
     async def reserve(self, usd: float) -> bool:
         """Whether a call that may cost ``usd`` fits the budget; if so that much is set aside."""
+        if not self._limited:
+            return True
         answer = await self._rpc.call("reserve_guidance", actor=self._actor, dataset=self._dataset, usd=usd)
         if answer["granted"]:
             self._held.append((usd, answer["id"]))
@@ -40,4 +44,6 @@ class Allowance:
 def allowance_for(rpc: Rpc, actor: str, dataset: str, budget_usd: float | None, *, priced: bool) -> Allowance | None:
     """The allowance to hand to a model's client: none where the price is unknown and no budget is to be kept, because
     then there is nothing to count. With a budget the client itself refuses a model without a price."""
-    return Allowance(rpc, actor, dataset) if priced or budget_usd is not None else None
+    if not priced and budget_usd is None:
+        return None
+    return Allowance(rpc, actor, dataset, limited=budget_usd is not None)

@@ -1,7 +1,7 @@
 """One question to the assistant: what it starts from, who answers, and what is kept of it.
 
-The user's message is kept before anything is asked, the answer when it ends, however it ends: said to the end, cut off by
-the user, or failed. Both belong to the history of this person and this item; nobody else sees them.
+The question is kept before anything is asked of a model, the answer when it ends, however it ends: said to the end, cut
+off by the user, or failed. Both belong to the history of this person and this item; nobody else sees them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from crews.retrieval import answer_by_retrieval
 from jobs.allowance import allowance_for
 from jobs.chat_tools import OPEN_CHARACTERS, Desk, tools_of
 from jobs.labelers import clients_of, is_local
-from learning.passages import passages_of, rank_passages
+from learning.passages import Passage, passages_of, rank_passages
 from prompts import load_prompt
 from schemas.errors import LabelCrewError
 from schemas.guidance import ChatAsk
@@ -48,10 +49,16 @@ class Conversation:
     rpc: Rpc
     settings: Settings
     desk: Desk
-    asked: str
+    question: dict[str, Any]
+    """As it is kept."""
     history: list[dict[str, Any]]
     client: ModelClient | None
     """None where no language model is configured."""
+
+    @property
+    def asked(self) -> str:
+        """What the user typed."""
+        return str(self.question["content"])
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """The answer: ``start``, then ``token``, ``tool``, ``notice`` and ``proposal`` as they come, then ``done`` with
@@ -59,10 +66,9 @@ class Conversation:
         server is told at once, and what was said until then is kept."""
         desk, answer, ended = self.desk, Answer(), "cancelled"
         item = desk.item["id"] if desk.item else None
-        asked = await desk.ask("add_chat_message", role="user", content=self.asked, item=item)
         model = self.client.model if self.client else ""
         try:
-            yield "start", {"question": asked, "model": model or None}
+            yield "start", {"question": self.question, "model": model or None}
             try:
                 events = self._answer(answer)
                 async with aclosing(events):
@@ -93,7 +99,7 @@ class Conversation:
         """The prompt, the history that fits, the question. Costs no round trip: the first word should come soon."""
         desk = self.desk
         dataset, labelset = desk.dataset, desk.labelset
-        passages = passages_of(dataset["guidelines"])
+        passages = _passages(dataset["guidelines"])
         query = f"{self.asked}\n{(desk.item or {}).get('text') or ''}"
         ranked = rank_passages(passages, np.zeros((len(passages), 1), np.float32), query, None, (), LINES)
         answer.lines.update(passages[index].line for index in ranked)
@@ -116,9 +122,19 @@ class Conversation:
         return [*messages, *reversed(kept), {"role": "user", "content": self.asked}]
 
 
+@lru_cache(maxsize=32)
+def _passages(guidelines: str) -> list[Passage]:
+    return passages_of(guidelines)
+
+
 async def open_chat(rpc: Rpc, settings: Settings, actor: str, dataset: str, ask: ChatAsk) -> Conversation:
-    """A conversation with this person about this dataset, or one item of it. Raises ``not-found``, ``blind-item``."""
-    basis = await rpc.call("get_chat_basis", actor=actor, dataset=dataset, item=ask.item_id, limit=REMEMBERED)
+    """Keeps the question, and opens a conversation about this dataset, or one item of it.
+
+    Raises ``not-found``, ``blind-item``.
+    """
+    basis = await rpc.call(
+        "begin_chat", actor=actor, dataset=dataset, question=ask.message, item=ask.item_id, limit=REMEMBERED
+    )
     desk = Desk(rpc, settings, actor, basis["dataset"], basis["item"])
     name = basis["dataset"]["settings"].get("model") or settings.default_model
     client = None
@@ -127,7 +143,7 @@ async def open_chat(rpc: Rpc, settings: Settings, actor: str, dataset: str, ask:
             client = clients_of(rpc, settings).get(name)
         except LabelCrewError as error:
             log.info("chat_without_model", model=name, code=error.code)
-    return Conversation(rpc, settings, desk, ask.message, basis["messages"], client)
+    return Conversation(rpc, settings, desk, basis["question"], basis["messages"], client)
 
 
 async def _keep(desk: Desk, answer: Answer, item: str | None, model: str, ended: str) -> dict[str, Any]:

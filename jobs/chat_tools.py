@@ -42,16 +42,17 @@ class Desk:
     item: dict[str, Any] | None = None
     known: dict[int, str] = field(default_factory=dict)
     """Ids of items that were shown, by number."""
+    labelset: Labelset | None = field(init=False)
+    """The newest one."""
+
+    def __post_init__(self) -> None:
+        found = self.dataset["labelset"]
+        self.labelset = Labelset.model_validate(found) if found else None
 
     @property
     def id(self) -> str:
         """Of the dataset."""
         return str(self.dataset["id"])
-
-    @property
-    def labelset(self) -> Labelset | None:
-        """The newest one."""
-        return Labelset.model_validate(self.dataset["labelset"]) if self.dataset["labelset"] else None
 
     def may(self, role: str) -> bool:
         """Whether who asks has at least this role here."""
@@ -76,9 +77,9 @@ class Desk:
 
     def names(self, payload: dict[str, Any] | None) -> list[str]:
         """The names of a payload's classes."""
-        if payload is None or self.labelset is None:
-            return []
         labelset = self.labelset
+        if payload is None or labelset is None:
+            return []
         return [labelset.name_of(key) for key in labels_of(parse_payload(payload))]
 
     def shown(self, item: dict[str, Any], *, characters: int = TEXT_CHARACTERS, labels: bool = True) -> dict[str, Any]:

@@ -28,9 +28,10 @@ async def test_history_is_of_one_person_and_one_item_oldest_first(rpc: Rpc) -> N
     assert [(m["role"], m["content"]) for m in history["messages"]] == [("user", "first"), ("assistant", "second")]
     assert [m["content"] for m in (await team.call("list_chat_messages"))["messages"]] == ["whole"]
     assert [m["content"] for m in (await team.call("list_chat_messages", other, item=one))["messages"]] == ["mine"]
-    basis = await team.call("get_chat_basis", item=one)
+    basis = await team.call("begin_chat", question="and now?", item=one)
     assert [m["content"] for m in basis["messages"]] == ["first", "second"]
     assert (basis["item"]["id"], basis["dataset"]["id"]) == (one, team.dataset)
+    assert (basis["question"]["content"], basis["question"]["role"]) == ("and now?", "user")
 
 
 async def test_pages_go_back_in_time(rpc: Rpc) -> None:
@@ -59,7 +60,7 @@ async def test_deleting_forgets_ones_own_thread_only(rpc: Rpc) -> None:
 async def test_items_of_other_datasets_and_strangers_are_refused_with_not_found(rpc: Rpc) -> None:
     team, elsewhere = await team_of(rpc), await team_of(rpc)
     [item, _] = await elsewhere.items()
-    await refusal(team.call("get_chat_basis", item=item["id"]), "not-found")
+    await refusal(team.call("begin_chat", question="x", item=item["id"]), "not-found")
     await refusal(team.call("add_chat_message", role="user", content="x", item=item["id"]), "not-found")
     await refusal(team.call("list_chat_messages", elsewhere.admin), "not-found")
     await refusal(team.call("find_item", name=item["id"]), "not-found")

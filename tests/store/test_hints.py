@@ -76,7 +76,7 @@ async def test_item_drawn_to_be_answered_unaided_is_refused_with_blind_item(
     [item] = await team.add("one")
     run(clean_dsn, "update labelcrew.items set arm = %s where id = %s", arm, item)
     await refusal(pg_rpc.call("get_hint_basis", actor=team.admin, item=item), "blind-item")
-    await refusal(team.call("get_chat_basis", item=item), "blind-item")
+    await refusal(team.call("begin_chat", question="x", item=item), "blind-item")
     found = await team.call("find_item", name=item)
     assert (found["blind"], found["item"]["draft"]) == (True, None)
 

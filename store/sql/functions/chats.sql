@@ -24,32 +24,33 @@ as $$
   )
 $$;
 
--- All that an answer starts from, in one call: the dataset, the open item and the newest messages, oldest first. Raises
--- `blind-item`.
-create or replace function labelcrew_api.get_chat_basis(
-  p_actor uuid, p_dataset uuid, p_item uuid default null, p_limit int default 12
+-- Keeps a question, and returns all that its answer starts from: the dataset, the open item, the newest messages before
+-- it, oldest first, and the question as it is kept. Raises `blind-item`.
+create or replace function labelcrew_api.begin_chat(
+  p_actor uuid, p_dataset uuid, p_question text, p_item uuid default null, p_limit int default 12
 ) returns jsonb
-language plpgsql stable security definer set search_path = ''
+language plpgsql security definer set search_path = ''
 as $$
 declare
   v_role text := labelcrew.require_chat(p_actor, p_dataset, p_item);
   v_item labelcrew.items;
+  v_messages jsonb;
 begin
   if p_item is not null then
     select * into v_item from labelcrew.items where id = p_item;
     perform labelcrew.refuse_blind(v_item);
   end if;
+  select coalesce(jsonb_agg(labelcrew.chat_message_json(m) order by m.number), '[]') into v_messages
+  from (
+    select m.* from labelcrew.chat_messages m
+    where m.dataset_id = p_dataset and m.user_id = p_actor and m.item_id is not distinct from p_item
+    order by m.number desc limit least(greatest(p_limit, 0), 100)
+  ) m;
   return jsonb_build_object(
     'dataset', (select labelcrew.dataset_json(d, v_role) from labelcrew.datasets d where d.id = p_dataset),
     'item', labelcrew.item_json_of(p_item, p_actor),
-    'messages', (
-      select coalesce(jsonb_agg(labelcrew.chat_message_json(m) order by m.number), '[]')
-      from (
-        select m.* from labelcrew.chat_messages m
-        where m.dataset_id = p_dataset and m.user_id = p_actor and m.item_id is not distinct from p_item
-        order by m.number desc limit least(greatest(p_limit, 0), 100)
-      ) m
-    )
+    'messages', v_messages,
+    'question', labelcrew_api.add_chat_message(p_actor, p_dataset, 'user', p_question, p_item)
   );
 end
 $$;
