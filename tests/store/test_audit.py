@@ -205,6 +205,15 @@ class TestTampering:
         assert len(foreign) == 2
         assert (await broken(team))[0] == "changed"
 
+    async def test_event_that_was_put_behind_the_last_seal_is_named(self, pg_rpc: Rpc, clean_dsn: str) -> None:
+        team, ids = await sealed_team(pg_rpc)
+        late = await Team.of(pg_rpc)
+        await seal(pg_rpc)
+        events = await late.call("list_events")
+        tamper(clean_dsn, "update labelcrew.events set dataset_id = %s where id = %s", team.dataset, events[0]["id"])
+        assert events[0]["id"] > ids[-1]
+        assert await broken(team) == ("added", events[0]["id"])
+
     async def test_seal_that_was_made_to_fit_breaks_the_next(self, pg_rpc: Rpc, clean_dsn: str) -> None:
         team, ids = await sealed_team(pg_rpc)
         tamper(clean_dsn, "update labelcrew.events set data = '{\"n\": 1}' where id = %s", ids[0])

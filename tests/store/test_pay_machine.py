@@ -116,22 +116,21 @@ class PayMachine(RuleBasedStateMachine):
     def send_back(self, item: int) -> None:
         self.attempt("return_item", actor=self.people[3], item=self.items[item])
 
-    @rule(who=st.integers(3, 4), item=items_at, decision=st.sampled_from(["approved", "rejected"]))
-    def review(self, who: int, item: int, decision: str) -> None:
-        history = self.call("list_history", actor=self.admin, item=self.items[item])
-        standing = [a for a in history["annotations"] if a["current"] and a["user_id"] != self.people[who]]
-        if standing:
-            insert = """
-                insert into labelcrew.reviews (item_id, dataset_id, reviewer_id, author_id, level, decision, annotation_id)
-                values (%s, %s, %s, %s, %s, %s, %s)
-            """
-            row = standing[0]
-            values = [self.items[item], self.dataset, self.people[who], row["user_id"], who - 1, decision, row["id"]]
-            try:
-                self.connection.execute(insert.encode(), values)
-            except psycopg.Error as refused:
-                if from_psycopg(refused).code not in REFUSALS:
-                    raise
+    @rule(
+        who=st.integers(3, 4),
+        item=items_at,
+        decision=st.sampled_from(["approved", "rejected", "corrected"]),
+        label=labels,
+    )
+    def review(self, who: int, item: int, decision: str, label: str) -> None:
+        corrected = {"payload": {"labels": [label]}, "labelset_version": 1} if decision == "corrected" else {}
+        self.attempt(
+            "review_item", actor=self.people[who], item=self.items[item], decision=decision, comment="why", **corrected
+        )
+
+    @rule(who=people_at, item=items_at)
+    def appeal(self, who: int, item: int) -> None:
+        self.attempt("appeal_item", actor=self.people[who], item=self.items[item], comment="no")
 
     @rule(seconds=st.integers(10, 200))
     def time_passes(self, seconds: int) -> None:

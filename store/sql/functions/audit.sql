@@ -226,6 +226,15 @@ begin
     v_number := v_seal.number;
     v_before := v_seal;
   end loop;
+  -- What everybody's seals have passed and none covers was put there afterwards.
+  if v_broken is null and not exists (
+    select from labelcrew.event_seals s where s.dataset_id = v_chain and s.number > v_number
+  ) then
+    select jsonb_build_object('seal', v_number, 'problem', 'added', 'event_id', min(e.id)) into v_broken
+    from labelcrew.events_between(v_chain, coalesce(v_before.last_id, 0),
+      (select t.sealed_id from labelcrew.settled_events t)) e
+    having count(*) > 0;
+  end if;
   return jsonb_build_object(
     'seals', v_number - greatest(p_after, 0), 'events', v_events, 'broken', v_broken,
     'head', encode(v_before.hash, 'hex'),
