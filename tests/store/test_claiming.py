@@ -264,6 +264,19 @@ async def test_gold_takes_a_role_and_a_valid_answer_and_can_be_cleared(rpc: Rpc)
     assert (await rpc.call("clear_gold", actor=team.admin, item=item["id"]))["gold"] is False
 
 
+async def test_gold_that_is_sent_back_is_an_item_like_any_other(rpc: Rpc, database_dsn: str) -> None:
+    team = await Team.of(rpc, gold_share=0.5)
+    gold = await gold_of(team)
+    person = await team.member()
+    claim = await _until_gold(team, person)
+    await rpc.call("return_item", actor=team.admin, item=gold)
+    await refusal(team.submit(person, claim), "stale-token")
+    assert (await team.item(gold))["gold"] is False
+    [again] = await team.claim(person)
+    assert (await team.submit(person, again))["item"]["state"] == "verified"
+    assert consistent(database_dsn)
+
+
 # Unseen
 
 

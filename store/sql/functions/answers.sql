@@ -254,6 +254,7 @@ begin
     update labelcrew.annotations set current = false where item_id = p_item.id and current;
     update labelcrew.leases set ended_at = p_now, ended_by = 'closed' where item_id = p_item.id and ended_at is null and not gold;
     update labelcrew.arbitrations set closed_at = p_now where item_id = p_item.id and closed_at is null;
+    perform labelcrew.end_gold(p_item.id, p_now);
   end if;
   update labelcrew.items i
   set state = 'returned', annotation_id = null, updated_at = p_now, expiries = 0, reviewer_id = null, reviewer_until = null,

@@ -144,6 +144,7 @@ language sql stable set search_path = ''
 as $$
   select jsonb_build_object(
     'state', i.state, 'annotation', i.annotation_id, 'token', i.token, 'licence', i.licence_id,
+    'gold', i.gold_payload,
     'reserved_for', i.reserved_for, 'reserved_until', i.reserved_until, 'reviewer', i.reviewer_id,
     'reviewer_until', i.reviewer_until, 'expiries', i.expiries,
     'current', array(select a.id from labelcrew.annotations a where a.item_id = i.id and a.current order by a.number),

@@ -102,7 +102,7 @@ begin
       ),
       reserved_for = (v_before ->> 'reserved_for')::uuid, reserved_until = (v_before ->> 'reserved_until')::timestamptz,
       reviewer_id = (v_before ->> 'reviewer')::uuid, reviewer_until = (v_before ->> 'reviewer_until')::timestamptz,
-      expiries = (v_before ->> 'expiries')::int,
+      expiries = (v_before ->> 'expiries')::int, gold_payload = nullif(v_before -> 'gold', 'null'),
       labels = coalesce(labelcrew.labels_of(coalesce(v_final.payload, v_draft.payload)), '{}'),
       source = coalesce(v_final.source, v_draft.route), updated_at = v_now
   where i.id = p_row.item_id;

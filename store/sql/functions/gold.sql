@@ -152,18 +152,29 @@ begin
 end
 $$;
 
--- The item is one like any other again; answers that were scored stay on record.
+-- The item, whose row the caller has locked, is one like any other again. False if it was that already.
+create or replace function labelcrew.end_gold(p_item uuid, p_now timestamptz) returns bool
+language plpgsql set search_path = ''
+as $$
+begin
+  update labelcrew.items set gold_payload = null, updated_at = p_now where id = p_item and gold_payload is not null;
+  if not found then
+    return false;
+  end if;
+  update labelcrew.leases set ended_at = p_now, ended_by = 'closed' where item_id = p_item and gold and ended_at is null;
+  return true;
+end
+$$;
+
+-- Answers that were scored stay on record.
 create or replace function labelcrew_api.clear_gold(p_actor uuid, p_item uuid) returns jsonb
 language plpgsql security definer set search_path = ''
 as $$
 declare
   v_dataset uuid := labelcrew.require_item(p_actor, p_item, 'reviewer');
 begin
-  update labelcrew.items set gold_payload = null, updated_at = labelcrew.now()
-  where id = p_item and gold_payload is not null;
-  if found then
-    update labelcrew.leases set ended_at = labelcrew.now(), ended_by = 'closed'
-    where item_id = p_item and gold and ended_at is null;
+  perform from labelcrew.items where id = p_item for no key update;
+  if labelcrew.end_gold(p_item, labelcrew.now()) then
     perform labelcrew.record_event(v_dataset, p_actor, 'gold_cleared', p_item);
   end if;
   return labelcrew.item_json_of(p_item);

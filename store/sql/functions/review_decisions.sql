@@ -128,6 +128,7 @@ begin
   if cardinality(v_authors) = 1 and v_seconds > 0 and labelcrew.role_of(v_authors[1], p_item.dataset_id) is not null then
     v_author := v_authors[1];
   end if;
+  perform labelcrew.end_gold(p_item.id, p_now);
   update labelcrew.items i
   set state = 'returned', annotation_id = null, updated_at = p_now, expiries = 0, held = '{}',
       answered_by = array(
