@@ -274,3 +274,19 @@ def test_on_a_real_crowd_the_default_is_never_below_majority() -> None:
 def rows(name: str) -> list[dict[str, str]]:
     with shared_path(name).open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+@shared_data("crowd/sentiment_polarity_amt")
+@pytest.mark.parametrize(("method", "module", "name"), [
+    ("dawid-skene", "dawid_skene", "DawidSkene"), ("glad", "glad", "GLAD"), ("mace", "mace", "MACE"),
+])  # fmt: skip
+def test_labels_are_crowd_kits_where_it_is_installed(method: str, module: str, name: str) -> None:
+    found = pytest.importorskip(f"crowdkit.aggregation.classification.{module}")
+    answers = from_long(rows("crowd/sentiment_polarity_amt/labels.csv"), task="item")
+    options = {"dawid-skene": {"n_iter": 100}, "glad": {}, "mace": {"random_state": 0}}[method]
+    theirs = getattr(found, name)(**options).fit_predict(answers.to_long_frame())
+    ours = consensus(answers, method).labels
+    assert (
+        np.mean([answers.classes[label] == theirs[task] for task, label in zip(answers.tasks, ours, strict=True)])
+        > 0.99
+    )
