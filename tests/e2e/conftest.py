@@ -161,6 +161,11 @@ class Api:
         assert response.is_success, response.text
         return response.json()
 
+    async def put(self, path: str, body: Any) -> Any:
+        response = await self._client.put(path, json=body)
+        assert response.is_success, response.text
+        return response.json()
+
     async def patch(self, path: str, body: Any) -> Any:
         response = await self._client.patch(path, json=body)
         assert response.is_success, response.text
