@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from statistics import median
 from typing import Any
 
+import psutil
+
 from agents.client import ModelClient
 from agents.streaming import Turn, stream_turn
 from bench.learning_sets import labelled
@@ -44,14 +46,23 @@ def run(quick: bool) -> list[Table]:
             dataset, fresh = _fill(server, items, verified, hints)
             known = [row["id"] for row in _open_items(server, dataset, hints)]
             _hints(server, known[:5])  # the student and the guidelines are read once
-            _row(table, f"hint, {items:,} items, 77 classes, stored vector", _hints(server, known[5:]), HINT_MS)
+            before = _cpu_ms(server)
+            times = _hints(server, known[5:])
+            cpu = (_cpu_ms(server) - before) / len(times)
+            _row(table, f"hint, {items:,} items, 77 classes, stored vector", times, HINT_MS)
             _row(table, "hint, item without a vector yet", _hints(server, fresh), HINT_MS)
             asyncio.run(_first_words(server, dataset, known[0], 3))
             ours = asyncio.run(_first_words(server, dataset, known[0], asks))
         own = asyncio.run(_models_own(address, asks))
     _row(table, "chat, first word, the model's own time off", [took - median(own) for took in ours], FIRST_MS)
     table.add("the model's own first word", median(own), percentile(own, 0.95), "", "")
+    table.add("processor time of a hint in the gateway", cpu, None, "", "")
     return [table]
+
+
+def _cpu_ms(server: Server) -> float:
+    """Processor time of the gateway so far, in milliseconds."""
+    return sum(psutil.Process(server.process.pid).cpu_times()[:2]) * 1000
 
 
 def _row(table: Table, name: str, times: Sequence[float], most: float) -> None:
