@@ -10,6 +10,7 @@ import { CommandBar } from "@/components/annotate/command-bar";
 import { HintPanel } from "@/components/annotate/hint-panel";
 import { ItemText } from "@/components/annotate/item-text";
 import { GuidelinesSheet, HelpDialog, SkipDialog } from "@/components/annotate/overlays";
+import { ReturnedNote } from "@/components/annotate/returned-note";
 import { LookAgain, SyncStatus } from "@/components/annotate/sync-status";
 import { TypeAhead } from "@/components/annotate/type-ahead";
 import { type Overlay, type Panel, useKeyboard } from "@/components/annotate/use-keyboard";
@@ -149,6 +150,7 @@ function Sitting({ session: account, dataset, labelset, opened }: SittingProps) 
       <main className="flex min-h-0 flex-1 flex-col lg:grid lg:grid-cols-[minmax(0,1fr)_clamp(23rem,34vw,31rem)]">
         <div className="flex min-h-0 flex-col gap-7 px-4 pt-4 pb-8 sm:px-8 lg:gap-10 lg:overflow-y-auto lg:pt-5">
           <Progress dataset={dataset} state={state} />
+          {entry && <ReturnedNote item={entry.item} />}
           {entry ? (
             <ItemText entry={entry} labelset={labelset} />
           ) : (

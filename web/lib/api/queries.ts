@@ -102,6 +102,13 @@ export const itemQuery = (id: string) =>
     enabled: id !== "",
   });
 
+export const reviewsQuery = (id: string) =>
+  queryOptions({
+    queryKey: [...keys.item(id), "reviews"],
+    queryFn: ({ signal }) =>
+      unwrap(api.GET("/v1/items/{item_id}/reviews", { params: { path: { item_id: id } }, signal })),
+  });
+
 export const historyQuery = (id: string) =>
   queryOptions({
     queryKey: [...keys.item(id), "history"],
