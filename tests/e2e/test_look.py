@@ -24,6 +24,7 @@ async def test_every_page_is_drawn_within_its_width(page: Page, api: Api, scheme
         "/": page.get_by_role("link", name=name, exact=True),
         f"/dataset?id={dataset}": page.get_by_role("table", name="Items"),
         f"/dataset?id={dataset}&tab=labels": page.get_by_text("Version 1"),
+        f"/dataset?id={dataset}&tab=metrics": page.get_by_role("heading", name="Over time"),
         f"/job?id={job['id']}": page.get_by_role("heading", name="Embed the texts"),
         f"/annotate?dataset={dataset}": page.get_by_test_id("draft"),
         "/login": page.get_by_role("heading", name="Sign in to LabelCrew"),

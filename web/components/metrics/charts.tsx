@@ -2,8 +2,6 @@
 
 import type { ReactNode } from "react";
 import {
-  Area,
-  AreaChart,
   Bar,
   BarChart,
   CartesianGrid,
@@ -55,34 +53,9 @@ export function Stacked({ rows, series }: { rows: Row[]; series: Series[] }) {
       <YAxis {...axis} allowDecimals={false} tickFormatter={compact} />
       <Tooltip {...tooltip} formatter={(value) => count(Number(value))} cursor={{ fill: "var(--accent)" }} />
       {series.map((one) => (
-        <Bar key={one.key} dataKey={one.key} name={one.name} stackId="all" fill={one.color} isAnimationActive={false} />
+        <Bar key={one.key} dataKey={one.key} name={one.name} stackId="all" fill={one.color} maxBarSize={56} isAnimationActive={false} />
       ))}
     </BarChart>
-  );
-}
-
-/** How many of each there are, over time. */
-export function Layers({ rows, series }: { rows: Row[]; series: Series[] }) {
-  return (
-    <AreaChart data={rows} margin={{ left: -16, right: 4 }}>
-      <CartesianGrid stroke="var(--border)" vertical={false} />
-      <XAxis dataKey="at" {...axis} minTickGap={24} />
-      <YAxis {...axis} allowDecimals={false} tickFormatter={compact} />
-      <Tooltip {...tooltip} formatter={(value) => count(Number(value))} />
-      {series.map((one) => (
-        <Area
-          key={one.key}
-          dataKey={one.key}
-          name={one.name}
-          stackId="all"
-          type="stepAfter"
-          stroke={one.color}
-          fill={one.color}
-          fillOpacity={0.7}
-          isAnimationActive={false}
-        />
-      ))}
-    </AreaChart>
   );
 }
 

@@ -3,7 +3,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
 import { ActivityList } from "@/components/metrics/activity-list";
-import { Calibration, Chart, Layers, type Row, Stacked } from "@/components/metrics/charts";
+import { Calibration, Chart, type Row, Stacked } from "@/components/metrics/charts";
 import { DriftCard } from "@/components/metrics/drift-card";
 import { ProblemNotice } from "@/components/shell/problem";
 import { Label } from "@/components/ui/label";
@@ -116,7 +116,7 @@ function StatesChart({ data, bucket }: { data: DatasetMetrics; bucket: number })
   const words = present.map((state) => `${count(data.states[state] ?? 0)} ${STATE_NAMES[state].toLowerCase()}`).join(", ");
   return (
     <Chart title="Items by state" words={words || "no items"}>
-      <Layers
+      <Stacked
         rows={rows}
         series={present.map((state) => ({ key: state, name: STATE_NAMES[state], color: stateColor(state) }))}
       />
