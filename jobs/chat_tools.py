@@ -251,7 +251,11 @@ async def list_conflicts(desk: Desk) -> Found:
         }
         for row in page["conflicts"]
     ]
-    items = [row["item"] for row in page["conflicts"] if row["item"]]
+    items = [
+        {**row["item"], "text": f"{row['item']['text'] or ''}\n{row['evidence'].get('summary', '')}"}
+        for row in page["conflicts"]
+        if row["item"]
+    ]
     return desk.found(items, {"open": page["counts"], "worst": rows}, f"found {len(rows)} open conflicts")
 
 

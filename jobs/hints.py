@@ -37,6 +37,8 @@ NEIGHBOURS = 24
 KEPT = 64
 """Datasets whose guidelines and students are kept ready."""
 CONFUSIONS_KEEP_S = 30.0
+WORDS_S = 12.0
+"""How long somebody waits for a language model's words before the template's will do."""
 
 NO_MODEL = "Worded from a template: no language model is configured."
 
@@ -154,7 +156,11 @@ async def _worded(
         return hint, None, error.code
     budget = basis.found["settings"].get("budget_usd")
     spend = allowance_for(rpc, actor, basis.found["dataset_id"], budget, priced=client.price is not None)
-    answer = await Guide(client, spend=spend).word(findings.evidence())
+    try:
+        answer = await asyncio.wait_for(Guide(client, spend=spend).word(findings.evidence()), WORDS_S)
+    except TimeoutError:
+        hint.note = _joined("Worded from a template: the model took too long.", hint.note)
+        return hint, None, "model-timeout"
     hint.usage = answer.usage
     if answer.wording is None:
         hint.note = _joined(f"Worded from a template: the model's words were not used ({answer.refused}).", hint.note)

@@ -266,3 +266,12 @@ class TestLanguageModel:
         item = await item_of(talking, await taught(talking))
         first, second = await hint_of(talking, item), await hint_of(talking, item)
         assert (first["why"], len(model.chats)) == (second["why"], 1)
+
+    async def test_a_model_that_takes_too_long_is_not_waited_for(
+        self, talking: House, model: StandIn, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("jobs.hints.WORDS_S", 0.1)
+        model.latency = 60.0
+        hint = await hint_of(talking, await item_of(talking, await taught(talking)))
+        assert hint["worded_by"] == "template"
+        assert "took too long" in hint["note"]

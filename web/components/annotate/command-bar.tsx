@@ -34,7 +34,7 @@ function Act({
       aria-keyshortcuts={keys === "↵" ? "Enter" : keys}
       // The page keeps the focus, so that Enter after a click still submits.
       onMouseDown={(event) => event.preventDefault()}
-      className={cn(wide ? "max-sm:h-11 max-sm:flex-1" : "max-sm:size-11 max-sm:px-0", className)}
+      className={cn(wide ? "max-sm:h-11 max-sm:flex-1" : "max-sm:h-11 max-sm:w-10 max-sm:px-0", className)}
       {...props}
     >
       <span aria-hidden className={wide ? undefined : "sm:hidden"}>
@@ -122,7 +122,7 @@ export function CommandBar({
         <Act icon={<ArrowRight />} keys="J" variant="ghost" disabled={entry === null} onClick={() => session.next()}>
           Next
         </Act>
-        <Act icon={<Keyboard />} keys="?" variant="ghost" onClick={() => open("help")}>
+        <Act icon={<Keyboard />} keys="?" variant="ghost" className="max-sm:hidden" onClick={() => open("help")}>
           Keys
         </Act>
       </span>
