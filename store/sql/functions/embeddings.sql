@@ -173,7 +173,7 @@ begin
 end
 $$;
 
--- By reading every vector that the filter leaves, from its narrowest part.
+-- By reading every vector that the filter leaves, from its narrowest part; only of what passes all of it.
 create or replace function labelcrew.nearest_by_reading(
   p_dataset uuid, p_vector @extensions@.halfvec, p_limit int, p_filter jsonb, p_part text, p_except uuid,
   out o_ids uuid[], out o_distances float8[]
@@ -184,13 +184,15 @@ declare
   v_more text := labelcrew.filter_conditions(p_filter, p_part);
 begin
   execute
-    'select array_agg(f.id order by f.distance), array_agg(f.distance order by f.distance)
+    'with b as materialized (
+       select b.id from (' || labelcrew.filter_base(p_part) || ') b where b.id is distinct from $9'
+    || case when v_more = 'true' then '' else ' and (select ' || v_more || ' from labelcrew.items i where i.id = b.id)' end
+    || ')
+     select array_agg(f.id order by f.distance), array_agg(f.distance order by f.distance)
      from (
        select b.id, (e.vector operator(@extensions@.<=>) $8) + 0 as distance
-       from (' || labelcrew.filter_base(p_part) || ') b join labelcrew.embeddings e on e.item_id = b.id
-       where b.id is distinct from $9'
-    || case when v_more = 'true' then '' else ' and (select ' || v_more || ' from labelcrew.items i where i.id = b.id)' end
-    || ' order by 2 limit $10
+       from b join labelcrew.embeddings e on e.item_id = b.id
+       order by 2 limit $10
      ) f'
   into o_ids, o_distances
   using p_dataset, labelcrew.texts_of(p_filter, 'states'), p_filter ->> 'label', labelcrew.texts_of(p_filter, 'sources'),
