@@ -170,7 +170,9 @@ def _pause(waits: Any, attempt: int, failure: Transient) -> float | None:
     return pause
 
 
-async def _read(client: ModelClient, sdk: openai.AsyncOpenAI, body: dict[str, Any], turn: Turn) -> AsyncGenerator[str, None]:
+async def _read(
+    client: ModelClient, sdk: openai.AsyncOpenAI, body: dict[str, Any], turn: Turn
+) -> AsyncGenerator[str, None]:
     import httpx
     import openai
 
