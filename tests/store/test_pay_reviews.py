@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import random
+from collections.abc import Awaitable, Iterator
 from typing import Any
 
 import psycopg
 import pytest
 
+from schemas.errors import LabelCrewError
 from store.rpc import Rpc
 from tests.support.ledger_truth import contradictions
 from tests.support.paying import TEN, Paying, paying
@@ -96,3 +99,51 @@ async def test_answer_to_a_gold_item_is_paid_like_others(pg_rpc: Rpc) -> None:
             await team.submit(annotator, claim)
             answered += 1
     assert (await team.money()).get("payable") == 10 * answered
+
+
+async def test_books_agree_when_everybody_works_reviews_pays_and_sends_back_at_once(pg_rpc: Rpc) -> None:
+    team = await paying(pg_rpc, *PRICES, review_levels=2, items=30, escrow=150, overlap=2)
+    annotators = [await team.member() for _ in range(4)]
+    reviewers = [await team.member("reviewer") for _ in range(2)]
+    refusals: set[str] = set()
+
+    async def attempt(call: Awaitable[Any]) -> Any:
+        try:
+            return await call
+        except LabelCrewError as refused:
+            refusals.add(refused.code)
+            return None
+
+    async def annotate(who: str) -> None:
+        for _ in range(12):
+            for claim in await attempt(team.claim(who)) or []:
+                await attempt(team.submit(who, claim, random.choice(["good", "bad"])))
+            if random.random() < 0.2:
+                await attempt(team.call("undo_submit", who))
+
+    async def look(who: str) -> None:
+        for _ in range(12):
+            for claim in await attempt(team.call("claim_reviews", who)) or []:
+                decision = random.choice(["approved", "approved", "rejected"])
+                await attempt(review(team, who, claim["item"]["id"], decision, comment="why"))
+            for item in random.sample(await team.items(), 2):
+                await attempt(pg_rpc.call("return_item", actor=who, item=item["id"]))
+
+    async def pay(name: str) -> None:
+        for n in range(12):
+            await attempt(team.fund(20, f"{name} {n}"))
+            batch = await attempt(team.call("create_payouts", key=f"{n}"))
+            if batch:
+                await attempt(team.call("settle_payouts", batch=batch["id"], state=random.choice(["paid", "failed"])))
+
+    await asyncio.gather(
+        *(annotate(who) for who in annotators), *(look(who) for who in reviewers), pay("one"), pay("two")
+    )
+    known = {
+        "escrow-empty", "nothing-to-pay", "nothing-to-undo", "illegal-transition", "illegal-pay-state", "stale-token",
+        "lease-expired", "already-submitted", "own-work", "forbidden", "conflict",
+    }  # fmt: skip
+    assert refusals <= known
+    money = await team.call("get_pay")
+    assert sum(money[account] for account in ("escrow", "held", "payable", "paying", "paid")) == money["funded"]
+    assert money["funded"] == 150 + 2 * 12 * 20
