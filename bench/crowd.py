@@ -319,9 +319,11 @@ async def _crowd(
                     jumps, last = jumps + 1, time.monotonic()
 
     began = time.perf_counter()
-    found, *_ = await asyncio.gather(trouble(), *(one(person) for person in people))
+    watching = asyncio.create_task(trouble())
+    await asyncio.gather(watching, *(one(person) for person in people))
     work.seconds = time.perf_counter() - began
-    return work, *found
+    kills, jumps = watching.result()
+    return work, kills, jumps
 
 
 def _word(reached: bool) -> str:

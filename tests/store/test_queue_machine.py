@@ -31,6 +31,8 @@ from tests.support.queue_truth import contradictions
 OPEN = {"new", "drafted", "returned"}
 LEASE, JUMP = 60, 100
 """Seconds. A jump is longer than a lease by more than any example takes."""
+LIMIT = 3
+"""Leases that may run out on an item before it is for reviewers only."""
 
 
 @dataclass
@@ -66,6 +68,7 @@ class Thing:
     state: str = "new"
     drafted: bool = False
     token: int = 0
+    expiries: int = 0
     standing: dict[str, Answer] = field(default_factory=dict)
     holds: list[Hold] = field(default_factory=list)
 
@@ -119,7 +122,7 @@ class QueueMachine(RuleBasedStateMachine):
         admin, *users, self.reviewer = (self.call("create_user", email=e, name="x")["id"] for e in emails)
         self.users: list[str] = users
         self.dataset = self.call("create_dataset", actor=admin, name="d", settings={
-            "overlap": overlap, "lease_seconds": LEASE,
+            "overlap": overlap, "lease_seconds": LEASE, "expiry_limit": LIMIT,
         })["id"]  # fmt: skip
         for email in emails[1:]:
             role = "reviewer" if email.startswith("reviewer") else "annotator"
@@ -152,9 +155,16 @@ class QueueMachine(RuleBasedStateMachine):
             if item.state in OPEN and user not in item.answered_by()
             and not any(self.live(hold) and hold.user == user for hold in item.holds)
             and len(item.answered_by()) + sum(self.live(hold) for hold in item.holds) < self.overlap
+            and item.expiries + self.ran_out(item) < LIMIT
         ]  # fmt: skip
 
+    def ran_out(self, item: Thing) -> int:
+        """Leases that have run out without anybody having noticed."""
+        return sum(not self.live(hold) for hold in item.open_holds())
+
     def handed_out(self, item: Thing, user: str, lease: dict[str, Any]) -> None:
+        if item.state in OPEN:
+            item.expiries += self.ran_out(item)
         for hold in item.open_holds():
             if not self.live(hold) or hold.user == user:
                 hold.ended = "expired"
@@ -178,6 +188,7 @@ class QueueMachine(RuleBasedStateMachine):
         answer = Answer(user, item, self.stored, level, item.state, item.standing.get(user))
         self.answers.append(answer)
         item.standing[user] = answer
+        item.expiries = 0
         item.end_holds("submitted", user)
         self.settle(item)
 
@@ -321,6 +332,7 @@ class QueueMachine(RuleBasedStateMachine):
                 item.standing.clear()
                 item.end_holds("closed")
             item.state = "returned"
+            item.expiries = 0
 
     @precondition(lambda self: self.answers)
     @rule(who=users_at)
