@@ -51,5 +51,5 @@ async def list_refusals(
 @router.post("/jobs/{job_id}/undo", response_model=Job, status_code=202, summary="Undo an action on many items")
 async def undo_bulk(db: Db, actor: Actor, job_id: JobId) -> Response:
     """Puts every item back to what it was before, but for those that somebody has worked on since: the new job reports
-    them. For whoever ordered the action, or an admin."""
+    them. Needs the role reviewer, and to have ordered the action oneself or to be an admin."""
     return answer(await db.call("undo_bulk", actor=actor, job=job_id, timeout=120), 202)

@@ -158,7 +158,8 @@ async def list_holds(
     after: After = 0,
     limit: Limit = 100,
 ) -> Response:
-    """Each piece of work with what is set aside for it, in the order it was handed in. Others' need the role admin."""
+    """Each piece of work with what is set aside for it, in the order it was handed in. Needs the role admin, but
+    for your own."""
     filters: Params = {"states": state, "user": user, "after": after, "limit": limit}
     return answer(await db.call("list_holds", actor=actor, dataset=dataset_id, **filters))
 

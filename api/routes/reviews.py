@@ -16,8 +16,8 @@ router = resource("reviews")
 
 @router.post("/datasets/{dataset_id}/reviews/claim", response_model=ReviewClaims, summary="Claim items to review")
 async def claim_reviews(db: Db, actor: Actor, dataset_id: DatasetId, order: ReviewOrder) -> Response:
-    """Take the next items that wait for a review at level 2, or for the last word at level 3, which needs the role
-    super_reviewer. Never one that you have answered. Renew and release their leases like any other."""
+    """Take the next items that wait for a review at level 2, or for the last word at level 3. Never one that you have
+    answered. Renew and release their leases like any other. Needs the role reviewer; level 3 that of a super_reviewer."""
     claims = await db.call("claim_reviews", actor=actor, dataset=dataset_id, level=order.level, count=order.count)
     return answer({"claims": claims})
 
