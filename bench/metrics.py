@@ -108,15 +108,19 @@ async def _count(rpc: Rpc) -> tuple[int, float]:
     return rows, time.perf_counter() - began
 
 
-async def _reports(rpc: Rpc, admin: str, dataset: str, items: int, events: int, counting: tuple[int, float]) -> Table:
+async def _reports(
+    rpc: Rpc, pgdata: Path, admin: str, dataset: str, items: int, events: int, counting: tuple[int, float]
+) -> Table:
     table = Table(
         f"Metrics of {items:,} items, as many answers and drafts, {events:,} events", ["what", "p50 ms", "p95 ms", "CPU ms"],
         note=f"Counting all of it behind the work: {counting[0] / counting[1]:,.0f} rows/s. {machine()}",
     )  # fmt: skip
     for what, bucket in (("points of a day", 86_400), ("points of a week", 7 * 86_400), ("points of an hour", 3600)):
-        table.add(
-            what, *await _timed(lambda bucket=bucket: report_metrics(rpc, admin, dataset, bucket_seconds=bucket), 40)
-        )  # type: ignore[misc]
+
+        async def report(bucket: int = bucket) -> Any:
+            return await report_metrics(rpc, admin, dataset, bucket_seconds=bucket)
+
+        table.add(what, *await _timed(pgdata, report, 40))
     return table
 
 
