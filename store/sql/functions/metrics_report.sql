@@ -20,6 +20,7 @@ declare
   v_bucket interval := make_interval(secs => p_bucket);
   v_fine int := case when p_bucket % 86400 = 0 then 1 else 2 end;
   v_from timestamptz;
+  v_counted jsonb;
   v_behind bool;
 begin
   if p_bucket < 900 or p_bucket % 900 <> 0 then
@@ -29,7 +30,8 @@ begin
     perform labelcrew.fail('invalid', 'the span ends before it begins');
   end if;
   v_from := date_bin(v_bucket, coalesce(p_since, least(p_until, labelcrew.now()) - 59 * v_bucket), '2000-01-03 00:00:00+00');
-  v_behind := (labelcrew.roll_up(500) ->> 'behind')::bool;
+  v_counted := labelcrew.roll_up(500);
+  v_behind := (v_counted ->> 'behind')::bool and (v_counted ->> 'counted')::int > 0;  -- while another counts, it catches up
   return (
     with total as materialized (
       select m.measure, m.a, m.b, m.bin, sum(m.n) as n, sum(m.total) as total
