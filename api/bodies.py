@@ -295,7 +295,7 @@ class PrelabelOrder(Body):
     model: str | None = Field(default=None, min_length=1, max_length=200)
 
 
-class Price(BaseModel):
+class ModelPrice(BaseModel):
     """USD per million tokens."""
 
     input: float
@@ -308,7 +308,7 @@ class Model(BaseModel):
 
     name: str
     default: bool
-    price: Price | None
+    price: ModelPrice | None
 
 
 OrderedKind = Literal["prelabel", "embed", "train", "rank", "quality_scan", "auto_accept", "export", "consensus"]
