@@ -105,7 +105,9 @@ class Settings(BaseSettings):
         default=60, ge=1, description="Interactive pre-labels a user may ask for in a minute."
     )
     hints_per_minute: int = Field(default=30, ge=1, description="Hints a user may ask for in a minute.")
-    chats_per_minute: int = Field(default=20, ge=1, description="Questions to the assistant a user may ask in a minute.")
+    chats_per_minute: int = Field(
+        default=20, ge=1, description="Questions to the assistant a user may ask in a minute."
+    )
     workers: int = Field(
         default=1, ge=0, le=64, description="Worker processes that `labelcrew serve` starts beside itself."
     )
