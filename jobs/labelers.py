@@ -220,6 +220,7 @@ def _examples_from(rpc: Rpc, actor: str, dataset: str) -> Callable[[Sequence[Pre
         return [
             Example(item_id=f["item"]["id"], text=f["item"]["text"] or "", payload=f["item"]["annotation"]["payload"])
             for f in found
+            if f["item"]["annotation"]  # of a known answer an annotator sees the text alone
         ]
 
     return nearest

@@ -186,6 +186,24 @@ async def test_gold_looks_like_any_other_item_and_is_handed_out_once_to_each(rpc
     assert consistent(database_dsn)
 
 
+async def test_gold_is_nowhere_found_with_its_answer_by_those_who_are_asked_for_it(rpc: Rpc, database_dsn: str) -> None:
+    team = await Team.of(rpc, items=1, gold_share=0.5, blind_share=0)
+    gold = await gold_of(team)
+    [other] = [item["id"] for item in await team.items() if item["id"] != gold]
+    rows = [{"id": item, "vector": [1.0] + [0.0] * 383} for item in (gold, other)]
+    await rpc.call("save_embeddings", actor=team.admin, dataset=team.dataset, model="m", rows=rows)
+    person = await team.member()
+    told = []
+    for who in (person, team.admin):
+        similar = await rpc.call("similar_items", actor=who, item=other)
+        near = await rpc.call("nearest_items", actor=who, dataset=team.dataset, vector=rows[0]["vector"])
+        found = await rpc.call("search_items", actor=who, dataset=team.dataset, item=other)
+        hits = [hit["item"] for hits in (similar, near, found) for hit in hits if hit["item"]["id"] == gold]
+        assert len(hits) == 3
+        told.append({(hit["annotation"] is None, hit["gold"]) for hit in hits})
+    assert told == [{(True, False)}, {(False, True)}]
+
+
 async def test_answer_to_gold_is_scored_and_changes_nothing(rpc: Rpc, database_dsn: str) -> None:
     team = await Team.of(rpc, gold_share=0.5, blind_share=0)
     gold = await gold_of(team, "good")

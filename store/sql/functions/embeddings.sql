@@ -267,9 +267,9 @@ begin
 end
 $$;
 
--- [{item, similarity}], most similar first. `p_except` leaves one item out.
+-- [{item, similarity}], most similar first, each as `p_actor` may see it. `p_except` leaves one item out.
 create or replace function labelcrew.nearest(
-  p_dataset uuid, p_vector @extensions@.halfvec, p_limit int, p_filter jsonb, p_except uuid
+  p_dataset uuid, p_vector @extensions@.halfvec, p_limit int, p_filter jsonb, p_except uuid, p_actor uuid default null
 ) returns jsonb
 language plpgsql set search_path = ''
 as $$
@@ -281,7 +281,7 @@ begin
   from labelcrew.nearest_ids(p_dataset, p_vector, least(greatest(coalesce(p_limit, 10), 1), 200), p_filter, p_except) n;
   return (
     select coalesce(jsonb_agg(jsonb_build_object('item', j.item, 'similarity', 1 - d.distance) order by j.n), '[]')
-    from jsonb_array_elements(labelcrew.items_json(v_ids)) with ordinality j (item, n)
+    from jsonb_array_elements(labelcrew.items_json(v_ids, p_actor)) with ordinality j (item, n)
       join unnest(v_distances) with ordinality d (distance, n) using (n)
   );
 end
@@ -313,7 +313,7 @@ begin
   if v_vector is null then
     return '[]'::jsonb;
   end if;
-  return labelcrew.nearest(v_dataset, v_vector, p_limit, v_filter, p_item);
+  return labelcrew.nearest(v_dataset, v_vector, p_limit, v_filter, p_item, p_actor);
 end
 $$;
 
@@ -328,7 +328,7 @@ begin
   perform labelcrew.require_role(p_actor, p_dataset);
   return labelcrew.nearest(p_dataset, labelcrew.vector_of(p_vector), p_limit,
     labelcrew.check_filter(p_filter)
-    || (case when p_verified then '{"states": ["verified"]}' else '{}' end)::jsonb, null);
+    || (case when p_verified then '{"states": ["verified"]}' else '{}' end)::jsonb, null, p_actor);
 end
 $$;
 

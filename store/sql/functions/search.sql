@@ -121,7 +121,7 @@ begin
         where e.item_id = f.id and v_vector is not null
       )) order by f.score desc, f.id), '[]')
     from fused f
-      join jsonb_array_elements(labelcrew.items_json(array(select id from fused))) j (item) on (j.item ->> 'id')::uuid = f.id
+      join jsonb_array_elements(labelcrew.items_json(array(select id from fused), p_actor)) j (item) on (j.item ->> 'id')::uuid = f.id
   );
 end
 $$;
