@@ -19,10 +19,10 @@ from store.errors import from_psycopg
 from tests.support.database import clear
 from tests.support.ledger_truth import contradictions
 
-REFUSALS = {
+REFUSALS = frozenset({
     "escrow-empty", "insufficient-balance", "nothing-to-pay", "nothing-to-undo", "illegal-transition", "not-found",
     "illegal-pay-state", "stale-token", "lease-expired", "already-submitted", "forbidden", "own-work", "conflict",
-}  # fmt: skip
+})  # fmt: skip
 """What people may be told. Anything else is a bug."""
 
 LARGEST = 9
@@ -44,14 +44,14 @@ class PayMachine(RuleBasedStateMachine):
         assert row is not None
         return row[0]
 
-    def attempt(self, function: str, times: int = 1, **params: Any) -> Any:
+    def attempt(self, function: str, times: int = 1, refusals: frozenset[str] = REFUSALS, **params: Any) -> Any:
         """Call it, as often as a client that retries; None when it is refused for a reason that people may meet."""
         result = None
         for _ in range(times):
             try:
                 result = self.call(function, **params)
             except LabelCrewError as refused:
-                if refused.code not in REFUSALS:
+                if refused.code not in refusals:
                     raise
                 result = None
         return result
@@ -123,10 +123,14 @@ class PayMachine(RuleBasedStateMachine):
         label=labels,
     )
     def review(self, who: int, item: int, decision: str, label: str) -> None:
-        corrected = {"payload": {"labels": [label]}, "labelset_version": 1} if decision == "corrected" else {}
-        self.attempt(
-            "review_item", actor=self.people[who], item=self.items[item], decision=decision, comment="why", **corrected
+        corrected: dict[str, Any] = (
+            {"payload": {"labels": [label]}, "labelset_version": 1} if decision == "corrected" else {}
         )
+        same = frozenset({"invalid"}) if corrected else frozenset()  # a correction to what was answered is none
+        self.attempt(
+            "review_item", refusals=REFUSALS | same,
+            actor=self.people[who], item=self.items[item], decision=decision, comment="why", **corrected,
+        )  # fmt: skip
 
     @rule(who=people_at, item=items_at)
     def appeal(self, who: int, item: int) -> None:
