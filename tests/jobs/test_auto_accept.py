@@ -136,7 +136,7 @@ async def test_audit_is_drawn_at_random_among_the_surest_drafts_only(bench: Benc
 
 async def test_licence_speaks_about_the_drafts_it_was_planned_on_not_about_newer_ones(bench: Bench) -> None:
     truth = await _drafted(bench)
-    licence = await _plan(bench, audit_size=40)
+    licence = await _plan(bench, audit_size=40, audit_share=0)  # what is drawn to be watched stays a draft
     redrafted = next(item for item in await bench.items(states=["drafted"], sort="-probability") if item["arm"] is None)
     before = redrafted["draft"]["payload"]
     newer = {**redrafted["draft"], "payload": {"labels": [c for c in CLASSES if c not in before["labels"]][:1]}}
