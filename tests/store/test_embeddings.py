@@ -84,6 +84,36 @@ async def test_verified_neighbours_are_exactly_the_verified_ones(rpc: Rpc) -> No
     assert [s["item"]["state"] for s in similar] == ["verified", "verified"]
 
 
+async def test_vectors_of_verified_items_are_kept_beside_the_others_whatever_comes_first(
+    rpc: Rpc, database_dsn: str
+) -> None:
+    def kept() -> dict[str, str]:
+        with psycopg.connect(database_dsn) as connection:
+            rows = connection.execute("select item_id::text, vector::text from labelcrew.verified_vectors").fetchall()
+            held = connection.execute(
+                "select e.item_id::text, e.vector::text from labelcrew.embeddings e"
+                " join labelcrew.items i on i.id = e.item_id where i.state = 'verified'"
+            ).fetchall()
+        assert sorted(rows) == sorted(held)
+        return dict(rows)
+
+    team = await Team.of(rpc)
+    ids, _ = await embed(team, 3)
+    [late] = await team.add("verified before it has a vector")
+    for item in (ids[0], ids[1], late):
+        await team.submit(team.admin, item)
+    assert set(kept()) == {ids[0], ids[1]}
+    moved = [{"id": item, "vector": [0.0, 1.0] + [0.0] * 382} for item in (ids[0], late)]
+    await team.call("save_embeddings", model="m", rows=moved)
+    now = kept()
+    assert set(now) == {ids[0], ids[1], late}
+    assert now[ids[0]] == now[late]
+    await rpc.call("return_item", actor=team.admin, item=ids[1])
+    assert set(kept()) == {ids[0], late}
+    await rpc.call("delete_dataset", actor=team.admin, dataset=team.dataset)
+    assert kept() == {}
+
+
 async def test_item_without_a_vector_has_no_neighbours(rpc: Rpc) -> None:
     team = await Team.of(rpc)
     await embed(team, 3)

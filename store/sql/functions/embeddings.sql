@@ -146,7 +146,8 @@ as $$
   end
 $$;
 
--- The part of a filter that leaves fewest items, and how many those are, at most `p_most` + 1. Counting stops there.
+-- The part of a filter that leaves fewest items, and how many those are, at most `p_most` + 1. Counting stops there,
+-- and where it is no longer the narrowest.
 create or replace function labelcrew.narrowest(p_dataset uuid, p_filter jsonb, p_most int, out o_part text, out o_n int)
 language plpgsql stable set search_path = ''
 as $$
@@ -155,7 +156,7 @@ declare
   v_n int;
 begin
   select least(coalesce(sum(n), 0), p_most + 1), 'all' into o_n, o_part from labelcrew.item_counts where dataset_id = p_dataset;
-  foreach v_part in array array['label', 'annotator', 'states', 'sources', 'time'] loop
+  foreach v_part in array array['states', 'label', 'annotator', 'sources', 'time'] loop
     continue when not (p_filter ? v_part or (v_part = 'time' and p_filter ?| array['since', 'until']));
     if v_part = 'states' then
       select least(coalesce(sum(n), 0), p_most + 1) into v_n from labelcrew.item_counts
@@ -163,7 +164,8 @@ begin
     else
       execute 'select count(*) from (' || labelcrew.filter_base(v_part) || ' limit $8) x' into v_n
       using p_dataset, null::text[], p_filter ->> 'label', labelcrew.texts_of(p_filter, 'sources'),
-        (p_filter ->> 'annotator')::uuid, (p_filter ->> 'since')::timestamptz, (p_filter ->> 'until')::timestamptz, p_most + 1;
+        (p_filter ->> 'annotator')::uuid, (p_filter ->> 'since')::timestamptz, (p_filter ->> 'until')::timestamptz,
+        least(p_most + 1, o_n);
     end if;
     if v_n < o_n or o_part = 'all' and v_n <= o_n then
       o_n := v_n;
@@ -173,7 +175,13 @@ begin
 end
 $$;
 
--- By reading every vector that the filter leaves, from its narrowest part; only of what passes all of it.
+-- Whether a filter asks for verified items and no others: their vectors are kept side by side.
+create or replace function labelcrew.only_verified(p_filter jsonb) returns bool
+language sql immutable
+as $$ select p_filter -> 'states' = '["verified"]' $$;
+
+-- By reading every vector that the filter leaves, from its narrowest part; only of what passes all of it. For verified
+-- items alone their own table is read: that it has a vector says that an item is one.
 create or replace function labelcrew.nearest_by_reading(
   p_dataset uuid, p_vector @extensions@.halfvec, p_limit int, p_filter jsonb, p_part text, p_except uuid,
   out o_ids uuid[], out o_distances float8[]
@@ -181,19 +189,29 @@ create or replace function labelcrew.nearest_by_reading(
 language plpgsql stable set search_path = ''
 as $$
 declare
-  v_more text := labelcrew.filter_conditions(p_filter, p_part);
+  v_verified bool := coalesce(labelcrew.only_verified(p_filter), false);
+  v_more text := labelcrew.filter_conditions(case when v_verified then p_filter - 'states' else p_filter end, p_part);
 begin
   execute
-    'with b as materialized (
-       select b.id from (' || labelcrew.filter_base(p_part) || ') b where b.id is distinct from $9'
-    || case when v_more = 'true' then '' else ' and (select ' || v_more || ' from labelcrew.items i where i.id = b.id)' end
-    || ')
-     select array_agg(f.id order by f.distance), array_agg(f.distance order by f.distance)
+    'with f as materialized (
+       select b.id, (b.vector operator(@extensions@.<=>) $8) + 0 as distance from ('
+    || case when v_verified and p_part in ('states', 'all') then
+      'select v.item_id as id, v.vector from labelcrew.verified_vectors v where v.dataset_id = $1'
+    else
+      'with p as materialized (' || labelcrew.filter_base(p_part) || ')
+       select e.item_id as id, e.vector from p join '
+      || case when v_verified then 'labelcrew.verified_vectors' else 'labelcrew.embeddings' end || ' e on e.item_id = p.id'
+    end
+    || ') b where b.id is distinct from $9 order by 2
+     )
+     select array_agg(n.id order by n.distance), array_agg(n.distance order by n.distance)
      from (
-       select b.id, (e.vector operator(@extensions@.<=>) $8) + 0 as distance
-       from b join labelcrew.embeddings e on e.item_id = b.id
-       order by 2 limit $10
-     ) f'
+       select b.id, b.distance from f b'
+    -- What else the filter says is asked of the nearest first, and only until enough have passed: a materialized part is
+    -- read in the order in which it was made.
+    || case when v_more = 'true' then '' else ' where (select ' || v_more || ' from labelcrew.items i where i.id = b.id)' end
+    || ' limit $10
+     ) n'
   into o_ids, o_distances
   using p_dataset, labelcrew.texts_of(p_filter, 'states'), p_filter ->> 'label', labelcrew.texts_of(p_filter, 'sources'),
     (p_filter ->> 'annotator')::uuid, (p_filter ->> 'since')::timestamptz, (p_filter ->> 'until')::timestamptz,
@@ -250,7 +268,9 @@ declare
   v_look float8;
 begin
   select greatest(reltuples, 1) into v_all from pg_class where oid = to_regclass('labelcrew.embeddings_near');
-  v_few := case when v_all is null then 1000000000 else greatest(1500, sqrt(80 * v_all)) end;
+  -- Vectors of verified items are read in a fifth of the time.
+  v_few := case when v_all is null then 1000000000 else greatest(1500, sqrt(80 * v_all)) end
+    * case when v_all is not null and labelcrew.only_verified(p_filter) then 2.2 else 1 end;
   select n.o_part, n.o_n into v_part, v_n
   from labelcrew.narrowest(p_dataset, p_filter, least(4 * v_few::bigint, 100000)::int) n;
   if v_n > v_few then
