@@ -13,6 +13,11 @@ export function Markdown({ source }: { source: string }) {
   );
 }
 
+/** One line of them. */
+export function MarkdownLine({ source }: { source: string }) {
+  return <>{inline(source)}</>;
+}
+
 function block(text: string, index: number): ReactNode {
   const heading = /^(#{1,4})\s+(.*)$/.exec(text);
   if (heading) {

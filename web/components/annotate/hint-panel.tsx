@@ -4,6 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Lightbulb, X } from "lucide-react";
 import { ClassName } from "@/components/labels/class-chip";
 import { PayloadView } from "@/components/labels/payload-view";
+import { MarkdownLine } from "@/components/markdown";
 import { ProblemNotice } from "@/components/shell/problem";
 import { Button } from "@/components/ui/button";
 import { Skeleton } from "@/components/ui/skeleton";
@@ -107,7 +108,9 @@ function Content({
             {hint.guideline_lines.map((line) => (
               <li key={line.line} className="grid grid-cols-[3.5rem_minmax(0,1fr)] gap-2">
                 <span className="tabular text-muted-foreground">line {line.line}</span>
-                <span className="text-pretty">{line.text}</span>
+                <span className="text-pretty">
+                  <MarkdownLine source={line.text} />
+                </span>
               </li>
             ))}
           </ul>
