@@ -78,12 +78,17 @@ async def judge_worst(rpc: Rpc, settings: Settings, job: Job) -> Judged:
         }
         for conflict, ruling in session.rulings.items()
     ]
-    kept = await rpc.call("save_verdicts", dataset=job.dataset_id, rows=rows) if rows else 0
+    ask = int(job.params.get("ask", 0))
+    saved = await rpc.call("save_verdicts", dataset=job.dataset_id, rows=rows, ask=ask) if rows else {}
+    kept = saved.get("judged", 0)
     cost = sum(ruling.cost_usd for ruling in session.rulings.values())
     if purse is None and cost:
         await rpc.call("progress_job", job=job.id, done=0, cost_usd=cost)
     relabel = sum(ruling.verdict == "relabel" for ruling in session.rulings.values())
-    return Judged(kept, relabel, _in_words(name, kept, relabel, len(cases), session.stopped, began))
+    note = _in_words(name, kept, relabel, len(cases), session.stopped, began)
+    if asked := saved.get("asked", 0):
+        note += f" {asked} that it found unclear go to one more person."
+    return Judged(kept, relabel, note)
 
 
 async def estimate_scan(

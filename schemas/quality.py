@@ -126,3 +126,5 @@ class QualityScanOrder(BaseModel):
     """Milder ones are not judged."""
     model: str | None = Field(default=None, min_length=1, max_length=200)
     """Who judges; None means the dataset's model, else the server's."""
+    ask: int = Field(default=0, ge=0, le=1_000)
+    """How many items that it finds unclear go to one more person, the worst first; only such as people have answered."""

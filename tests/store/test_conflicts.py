@@ -232,10 +232,31 @@ class TestVerdicts:
             {"conflict": worst[0]["id"], "stamp": "s1", "verdict": {"verdict": "keep", "by": "m"}},
             {"conflict": worst[1]["id"], "stamp": "of yesterday", "verdict": {"verdict": "keep", "by": "m"}},
         ]
-        assert await pg_rpc.call("save_verdicts", dataset=team.dataset, rows=rows) == 1
+        assert await pg_rpc.call("save_verdicts", dataset=team.dataset, rows=rows) == {"judged": 1, "asked": 0}
         assert len(await pg_rpc.call("list_unjudged", dataset=team.dataset)) == 2
         await save(team, finding(ids[2], stamp="s2"), kinds=["nothing"])
         assert len(await pg_rpc.call("list_unjudged", dataset=team.dataset)) == 3
+
+    async def test_what_remains_unclear_goes_to_one_more_person_where_people_answered(self, rpc: Rpc) -> None:
+        team = await Team.of(rpc, items=3)
+        ids = [i["id"] for i in await team.items()]
+        first, second = await team.member(), await team.member()
+        for claim in await team.claim(first, 2):
+            await team.submit(first, claim)
+        await save(team, *(finding(item, severity=0.3 * n) for n, item in enumerate(ids, 1)))
+        rows = [
+            {"conflict": c["id"], "stamp": "s1", "verdict": {"verdict": "unclear", "by": "m"}}
+            for c in await rpc.call("list_unjudged", dataset=team.dataset)
+        ]
+        saved = await rpc.call("save_verdicts", dataset=team.dataset, rows=rows, ask=1)
+        assert saved == {"judged": 3, "asked": 1}
+        # the worst of those that somebody has answered, and at the head of the queue
+        [claim] = await team.claim(second)
+        assert claim["item"]["id"] == ids[1]
+        assert (await team.item(ids[1]))["state"] != "verified"
+        assert (await team.item(ids[0]))["state"] == "verified"
+        await team.submit(second, claim)
+        assert (await team.item(ids[1]))["state"] == "verified"
 
 
 class TestReading:

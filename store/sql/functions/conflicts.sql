@@ -343,21 +343,46 @@ as $$
 $$;
 
 -- Verdicts of the QA agent: rows of {conflict, stamp, verdict}; none for a conflict that was settled, or whose evidence is
--- another by now. Returns how many were kept. For workers.
-create or replace function labelcrew_api.save_verdicts(p_dataset uuid, p_rows jsonb) returns jsonb
+-- another by now. For workers.
+-- Of the items that remain unclear, the worst `p_ask` that people have answered go to one person more. {judged, asked}.
+create or replace function labelcrew_api.save_verdicts(p_dataset uuid, p_rows jsonb, p_ask int default 0) returns jsonb
 language plpgsql security definer set search_path = ''
 as $$
 declare
-  v_kept int;
+  v_kept uuid[];
+  v_item uuid;
+  v_asked uuid[] := '{}';
 begin
-  update labelcrew.conflicts c set verdict = r.verdict, updated_at = labelcrew.now()
-  from jsonb_to_recordset(p_rows) as r (conflict uuid, stamp text, verdict jsonb)
-  where c.id = r.conflict and c.dataset_id = p_dataset and c.state = 'open'
-    and c.evidence ->> 'stamp' is not distinct from r.stamp;
-  get diagnostics v_kept = row_count;
-  if v_kept > 0 then
-    perform labelcrew.record_event(p_dataset, null, 'conflicts_judged', p_dataset, jsonb_build_object('count', v_kept));
+  -- Items come before conflicts, as where an answer opens one.
+  if p_ask > 0 then
+    perform labelcrew.share_workflow(p_dataset);
+    perform from labelcrew.items where id in (
+      select c.item_id from labelcrew.conflicts c join jsonb_to_recordset(p_rows) as r (conflict uuid) on c.id = r.conflict
+      where c.dataset_id = p_dataset
+    ) order by seq for no key update;
   end if;
-  return to_jsonb(v_kept);
+  with judged as (
+    update labelcrew.conflicts c set verdict = r.verdict, updated_at = labelcrew.now()
+    from jsonb_to_recordset(p_rows) as r (conflict uuid, stamp text, verdict jsonb)
+    where c.id = r.conflict and c.dataset_id = p_dataset and c.state = 'open'
+      and c.evidence ->> 'stamp' is not distinct from r.stamp
+    returning c.id
+  )
+  select coalesce(array_agg(id), '{}') into v_kept from judged;
+  for v_item in
+    select c.item_id from labelcrew.conflicts c
+    where c.id = any (v_kept) and c.item_id is not null and c.verdict ->> 'verdict' = 'unclear'
+    group by c.item_id order by max(c.severity) desc, c.item_id
+  loop
+    exit when cardinality(v_asked) >= p_ask;
+    if labelcrew.ask_one_more(v_item) then
+      v_asked := v_asked || v_item;
+    end if;
+  end loop;
+  if v_kept <> '{}' then
+    perform labelcrew.record_event(p_dataset, null, 'conflicts_judged', p_dataset,
+      jsonb_build_object('count', cardinality(v_kept), 'asked', to_jsonb(v_asked)));
+  end if;
+  return jsonb_build_object('judged', cardinality(v_kept), 'asked', cardinality(v_asked));
 end
 $$;

@@ -84,6 +84,30 @@ begin
 end
 $$;
 
+-- One person more for an item that people have answered, whose row the caller has locked: it goes back into the queue, near
+-- its head. False where nobody has answered, somebody holds it, or a reviewer has decided.
+create or replace function labelcrew.ask_one_more(p_item uuid) returns bool
+language plpgsql set search_path = ''
+as $$
+declare
+  v_item labelcrew.items;
+begin
+  select * into v_item from labelcrew.items where id = p_item;
+  if v_item.state not in ('annotated', 'verified') or v_item.answered_by = '{}' or labelcrew.is_decided(p_item)
+    or exists (select from unnest(v_item.held) h where h.until > labelcrew.now())
+  then
+    return false;
+  end if;
+  update labelcrew.items i
+  set extra_overlap = least(greatest(cardinality(i.answered_by) + 1 - labelcrew.overlap_of(d.settings), 0), 50),
+      priority = greatest(i.priority, labelcrew.extra_priority())
+  from labelcrew.datasets d
+  where i.id = p_item and d.id = i.dataset_id;
+  perform labelcrew.settle_item(p_item);
+  return true;
+end
+$$;
+
 -- Keeps what a run found about items: [{item, payload, probability, answers, agreed, gain, ask}]. What a reviewer decided
 -- stays as it is, and so does an item that one holds, or whose answers are others by now. Of the rest the newest answer that says what the
 -- consensus says becomes the one that counts, unless `p_apply` is false; and where `ask` is true one more person shall
@@ -98,7 +122,6 @@ declare
   v_item labelcrew.items;
   v_final labelcrew.annotations;
   v_new labelcrew.annotations;
-  v_settings jsonb;
   v_saved int := 0;
   v_changed uuid[] := '{}';
   v_asked uuid[] := '{}';
@@ -108,7 +131,6 @@ begin
     perform labelcrew.fail('not-found', 'no such run', jsonb_build_object('run', p_run));
   end if;
   perform labelcrew.share_workflow(v_run.dataset_id);
-  select settings into v_settings from labelcrew.datasets where id = v_run.dataset_id;
   perform from labelcrew.items where dataset_id = v_run.dataset_id
     and id in (select (r ->> 'item')::uuid from jsonb_array_elements(p_rows) r)
   order by seq for no key update;
@@ -142,12 +164,7 @@ begin
         v_changed := v_changed || v_row.item;
       end if;
     end if;
-    if v_row.ask then
-      update labelcrew.items
-      set extra_overlap = least(greatest(cardinality(answered_by) + 1 - labelcrew.overlap_of(v_settings), 0), 50),
-          priority = greatest(priority, labelcrew.extra_priority())
-      where id = v_row.item;
-      perform labelcrew.settle_item(v_row.item);
+    if v_row.ask and labelcrew.ask_one_more(v_row.item) then
       v_asked := v_asked || v_row.item;
     end if;
   end loop;
